@@ -1,0 +1,45 @@
+"""The real Faster R-CNN FPN with Res2Net-50, from scratch on the demo data."""
+
+_base_ = ['../faster_rcnn_r2n50_fpn_coco.py']
+
+data_root = 'data/demo/coco/'
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=(256, 192), keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(256, 192), keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
+]
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=1,
+    dataset=dict(data_root=data_root, filter_cfg=dict(min_size=8), pipeline=train_pipeline),
+)
+val_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
+test_evaluator = val_evaluator
+
+# Nothing is pretrained, so nothing is frozen.
+model = dict(backbone=dict(init_cfg=None, frozen_stages=-1, norm_eval=False))
+
+train_cfg = dict(max_epochs=6, val_interval=2)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
+    dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True, T_max=6, eta_min=1e-6),
+]
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='AdamW', lr=3e-4, weight_decay=0.05),
+    clip_grad=dict(max_norm=10),
+)
+default_hooks = dict(logger=dict(interval=10))
+env_cfg = dict(dist_cfg=dict(backend='gloo'))

@@ -1,0 +1,428 @@
+"""Where weights come from, and what other projects call the same parameters.
+
+A file is read without executing pickled code, its parameters are renamed to the authors' names, and it is
+loaded whole or refused with a message that says what it holds.
+"""
+
+import hashlib
+import os
+import pickle
+import re
+import urllib.error
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import urlparse
+
+import numpy as np
+import torch
+from mmengine.dist import barrier, get_local_rank
+from mmengine.logging import HistoryBuffer, print_log
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
+
+from .errors import UserError
+
+SCHEME = 'res2net://'
+RELEASE_URL = 'https://shanghuagao.oss-cn-beijing.aliyuncs.com/res2net/'
+RELEASED = {  # the authors' weights: the start of each file's SHA-256
+    'res2net50_26w_4s': '06e79181',
+    'res2net50_48w_2s': 'afed724a',
+    'res2net50_14w_8s': '6527dddc',
+    'res2net50_26w_6s': '19041792',
+    'res2net50_26w_8s': '2c7c9f12',
+    'res2net101_26w_4s': '02a759a1',
+    'res2next50_4s': '6ef7e7bf',
+    'res2net_dla60_4s': 'd88db7f9',
+    'res2next_dla60_4s': 'd327927b',
+    'res2net50_v1b_26w_4s': '3cf99910',
+    'res2net101_v1b_26w_4s': '0812c246',
+}
+
+# What a file may wrap its state dict in. timm's EMA copy goes before what it is the average of (it is
+# what timm evaluates); mmengine swaps the two before it saves, so that there 'state_dict' is the EMA.
+WRAPPERS = ('state_dict_ema', 'state_dict', 'model_ema', 'model', 'model_state_dict', 'module')
+CLASSIFIERS = ('fc', 'head', 'classifier', 'last_linear')
+ALIASES = [  # (pattern, the authors' name); everything else is called the same everywhere
+    (r'\bstem\.([0-6])\.(weight|bias|running_\w+|num_batches\w+)$', r'conv1.\1.\2'),  # mmdet, mmseg
+    (r'\bstem\.7\.', 'bn1.'),
+    (r'\bstem\.0\.conv\.', 'conv1.0.'),  # mmpretrain
+    (r'\bstem\.0\.bn\.', 'conv1.1.'),
+    (r'\bstem\.1\.conv\.', 'conv1.3.'),
+    (r'\bstem\.1\.bn\.', 'conv1.4.'),
+    (r'\bstem\.2\.conv\.', 'conv1.6.'),
+    (r'\bstem\.2\.bn\.', 'bn1.'),
+]
+
+
+class CheckpointError(UserError):
+    """A checkpoint that can't be had, read or loaded; the message says why and what to do."""
+
+
+def read_checkpoint(source: str | os.PathLike, map_location='cpu'):
+    """Read a checkpoint without executing code that it may hold.
+
+    Args:
+        source (str | PathLike): A file (PyTorch's format or ``.safetensors``), an http(s) address, or
+            ``res2net://NAME`` for one of the authors' released files (:data:`RELEASED`), which are
+            downloaded once to torch.hub's folder and verified by their hash.
+        map_location (str | torch.device): Where the tensors go. Default: 'cpu'.
+
+    Returns:
+        The file's content, a dict in all known layouts.
+
+    Raises:
+        CheckpointError: If there is no such file, it can't be downloaded, or it is empty, cut off, not a
+            checkpoint, or needs code to be executed.
+    """
+    if '://' in str(source) and not str(source).startswith((SCHEME, 'http://', 'https://')):
+        return CheckpointLoader.load_checkpoint(source, map_location)  # torchvision:// and the like
+    path = fetch(source)
+    if path.stat().st_size == 0:
+        raise CheckpointError(f'{path} is empty (0 bytes); copy or download it again')
+    if path.suffix == '.safetensors':
+        return _read_safetensors(path, map_location)
+    try:
+        with torch.serialization.safe_globals(_harmless()):
+            return torch.load(path, map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r'GLOBAL ([\w.]+)', str(error))
+        if found:
+            raise CheckpointError(
+                f'{path} holds more than weights: it asks to run {found[1]}, and code in a checkpoint '
+                'is not executed. If you trust the file, load it with torch.load(..., '
+                "weights_only=False) and save its 'state_dict' alone."
+            ) from None
+        raise CheckpointError(
+            f'{path} is no PyTorch checkpoint ({_first_bytes(path)}); was a web page or an archive '
+            'saved in its place?'
+        ) from None
+    except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+        raise CheckpointError(
+            f'{path} ({path.stat().st_size:,} bytes) is cut off or damaged: '
+            f'{str(error).splitlines()[0]}. Copy or download it again.'
+        ) from None
+
+
+def fetch(source: str | os.PathLike) -> Path:
+    """The file that a path, an http(s) address or ``res2net://NAME`` stands for, downloaded if need be.
+
+    Raises:
+        CheckpointError: If there is no such file, or it can't be downloaded or isn't the one expected.
+    """
+    source = os.fspath(source)
+    if source.startswith(SCHEME):
+        name = source.removeprefix(SCHEME)
+        if name not in RELEASED:
+            raise CheckpointError(f'{source}: no such weights; there are {", ".join(RELEASED)}')
+        file = f'{name}-{RELEASED[name]}.pth'
+        return _download(RELEASE_URL + file, file, RELEASED[name])
+    if source.startswith(('http://', 'https://')):
+        name = Path(urlparse(source).path).name
+        stamp = re.search(r'-([0-9a-f]{8,})\.\w+$', name)
+        return _download(source, name, stamp and stamp[1])
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f'checkpoint not found: {path.absolute()}')
+    return path
+
+
+def _harmless() -> list:
+    """What else a training checkpoint of mmengine holds: its logs, in classes that only store."""
+    core = getattr(np, '_core', None) or np.core
+    constructors = (core.multiarray._reconstruct, core.multiarray.scalar)
+    return [
+        HistoryBuffer,
+        (_history_method, 'builtins.getattr'),
+        np.ndarray,
+        np.dtype,
+        *(t for t in vars(np.dtypes).values() if isinstance(t, type)),
+        *constructors,
+        *((f, f'numpy.core.multiarray.{f.__name__}') for f in constructors),  # written by NumPy 1
+    ]
+
+
+def _history_method(owner, name: str):
+    """In place of getattr, for which a pickled HistoryBuffer asks to name its own methods."""
+    if owner is not HistoryBuffer or name.startswith('_'):
+        raise pickle.UnpicklingError(f'GLOBAL builtins.getattr({owner}, {name!r})')
+    return getattr(owner, name)
+
+
+def _first_bytes(path: Path) -> str:
+    with path.open('rb') as file:
+        return f'it begins with {file.read(12)!r}'
+
+
+def _read_safetensors(path: Path, map_location):
+    try:
+        from safetensors.torch import load_file
+    except ImportError:
+        raise CheckpointError(f'{path} needs the package safetensors (pip install safetensors)') from None
+    try:
+        return load_file(path, device=str(map_location))
+    except Exception as error:  # the package's own error type has moved between releases
+        raise CheckpointError(f'{path} is cut off or no safetensors file: {error}') from None
+
+
+def _download(url: str, name: str, sha256: str | None) -> Path:
+    """Fetch ``url`` into torch.hub's folder unless it is there; rank 0 of each node does it."""
+    path = Path(torch.hub.get_dir(), 'checkpoints', name)
+    if get_local_rank() == 0 and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        print_log(f'downloading {url} to {path}', logger='current')
+        try:
+            torch.hub.download_url_to_file(url, str(path), sha256, progress=True)
+        except RuntimeError as error:
+            raise CheckpointError(f'{url}: the download is not the expected file: {error}') from None
+        except (urllib.error.URLError, OSError) as error:
+            raise CheckpointError(
+                f'could not download {url} ({getattr(error, "reason", error)}). Put the file at {path} '
+                'by hand, or train from scratch: --cfg-options model.backbone.init_cfg=None'
+            ) from None
+    barrier()
+    if sha256 and path.exists():
+        with path.open('rb') as file:
+            digest = hashlib.sha256(file.read()).hexdigest()
+        if not digest.startswith(sha256):
+            raise CheckpointError(
+                f'{path} is damaged: its SHA-256 begins with {digest[: len(sha256)]}, not {sha256}. '
+                'Delete it; it will be downloaded again.'
+            )
+    return path
+
+
+@CheckpointLoader.register_scheme(prefixes=SCHEME)
+def _load_released(filename: str, map_location=None, logger=None):
+    return read_checkpoint(filename, map_location)
+
+
+def refuse_pickled_code() -> None:
+    """Make mmengine read checkpoints with :func:`read_checkpoint` in this process.
+
+    Its own loader falls back to unpickling anything. The tools call this before they resume, test or
+    load a model.
+    """
+
+    @CheckpointLoader.register_scheme(prefixes=('', 'http://', 'https://'), force=True)
+    def load(filename, map_location=None, logger=None):
+        return read_checkpoint(filename, map_location)
+
+
+def find_state_dict(checkpoint) -> dict[str, Tensor]:
+    """The state dict in a checkpoint, its parameters renamed as the authors call them.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
+    while isinstance(checkpoint, Mapping):
+        key = next((k for k in WRAPPERS if isinstance(checkpoint.get(k), Mapping)), None)
+        if key is None:
+            break
+        checkpoint = checkpoint[key]
+    if not isinstance(checkpoint, Mapping):
+        raise CheckpointError(f'it holds no state dict, but a {type(checkpoint).__name__}')
+    renamed = {authors_name(k): v for k, v in checkpoint.items() if isinstance(v, Tensor)}
+    if not renamed:
+        raise CheckpointError(
+            f'it holds no parameters; its keys are {_some(map(str, checkpoint))}'
+            if checkpoint
+            else 'it holds an empty dict'
+        )
+    return renamed
+
+
+def authors_name(name: str) -> str:
+    """What the authors call a parameter that may be under mmdet's or mmpretrain's name."""
+    for pattern, renamed in ALIASES:
+        name = re.sub(pattern, renamed, name)
+    return name
+
+
+def _some(names: Iterable[str], most: int = 6) -> str:
+    names = list(names)
+    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
+
+
+def _part(state_dict: Mapping[str, Tensor], wanted: Iterable[str]) -> tuple[str, dict[str, Tensor]]:
+    """The part of a state dict that holds most of the names wanted, and its prefix.
+
+    ``backbone.layer1.0.conv1.weight`` of a detector, ``module.layer1...`` of a distributed run and
+    ``roi_head.shared_head.layer4...`` of a C4 detector are all found this way.
+    """
+    found = {}
+    wanted = set(wanted)
+    for name in state_dict:
+        parts = name.split('.')
+        for i in range(len(parts)):
+            if '.'.join(parts[i:]) in wanted:
+                prefix = ''.join(f'{p}.' for p in parts[:i])
+                found[prefix] = found.get(prefix, 0) + 1
+    prefix = max(found, key=lambda p: (found[p], -len(p)), default='')
+    return prefix, {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
+
+
+def describe(state_dict: Mapping[str, Tensor]) -> dict:
+    """What :class:`~res2net_mm.models.Res2Net` a state dict is of, as that class's arguments.
+
+    Args:
+        state_dict (Mapping[str, Tensor]): Parameters under the authors' names, of a whole network or of
+            some of its stages.
+
+    Returns:
+        dict: Empty if it is no Res2Net. ``depth`` is a tuple, with 0 blocks for a missing stage;
+        ``deep_stem``, ``in_channels`` and ``stem_channels`` are left out where there is no stem.
+    """
+    shapes = {k: tuple(v.shape) for k, v in state_dict.items()}
+    blocks = {}
+    for name in shapes:
+        if match := re.match(r'layer(\d+)\.(\d+)\.convs\.0\.weight$', name):
+            stage, block = int(match[1]), int(match[2])
+            blocks[stage] = max(blocks.get(stage, 0), block + 1)
+    if not blocks:
+        return {}
+    stage = min(blocks)
+    first = f'layer{stage}.0'
+    try:
+        width, width_per_group = shapes[f'{first}.convs.0.weight'][:2]
+        planes = shapes[f'{first}.conv3.weight'][0] // 4
+        base_channels = planes // 2 ** (stage - 1)
+        groups = width // width_per_group
+        arch = dict(
+            depth=tuple(blocks.get(i, 0) for i in range(1, max(blocks) + 1)),
+            scales=shapes[f'{first}.conv1.weight'][0] // width,
+            base_width=round(width / groups / 2 ** (stage - 1), 2),
+            groups=groups,
+            base_channels=base_channels,
+            avg_down=len(shapes.get(f'{first}.downsample.1.weight', ())) == 4,
+            with_se=f'{first}.se.fc1.weight' in shapes,
+        )
+        if arch['with_se']:
+            arch['se_ratio'] = planes * 4 // shapes[f'{first}.se.fc1.weight'][0]
+    except (KeyError, IndexError, ValueError, ZeroDivisionError):
+        return {}
+    for deep, name in ((True, 'conv1.0.weight'), (False, 'conv1.weight')):
+        if name in shapes:
+            arch.update(deep_stem=deep, in_channels=shapes[name][1])
+            arch['stem_channels'] = shapes.get('bn1.weight', (0,))[0]
+    return arch
+
+
+def load_pretrained(
+    module: nn.Module,
+    checkpoint: str | os.PathLike,
+    prefix: str | None = None,
+    map_location='cpu',
+) -> None:
+    """Load a pretrained file into one of this package's networks, whole or not at all.
+
+    The layouts of the authors (v1, v1b), timm, mmpretrain and mmdet are told apart by themselves, with
+    or without a wrapper, an EMA copy, a prefix such as ``module.`` or ``backbone.``, and a classifier.
+    What the file has beyond the network (a classifier, a detector's other parts, stages that the network
+    doesn't build) and what starts anew (offsets of deformable convolutions, plugins) is logged.
+
+    Args:
+        module (nn.Module): The network.
+        checkpoint (str | PathLike): See :func:`read_checkpoint`.
+        prefix (str, optional): Where in the state dict the network is, with or without the final dot.
+            Default: None (found by its names).
+        map_location (str | torch.device): Where the file's tensors go first. Default: 'cpu'.
+
+    Raises:
+        CheckpointError: If the file can't be read, isn't of such a network, has another depth, width,
+            scale, cardinality or stem, or anything but a classifier is missing or left over.
+    """
+    content = read_checkpoint(checkpoint, map_location)
+    try:
+        _load(module, find_state_dict(content), prefix, str(checkpoint))
+    except CheckpointError as error:
+        raise CheckpointError(f'{checkpoint} was not loaded: {error}') from None
+
+
+def _load(module: nn.Module, whole: dict[str, Tensor], prefix: str | None, source: str) -> None:
+    own = module.state_dict()
+    if prefix is None:
+        prefix, state_dict = _part(whole, own)
+    else:
+        prefix = prefix.rstrip('.') + '.'
+        state_dict = {k[len(prefix) :]: v for k, v in whole.items() if k.startswith(prefix)}
+        if not state_dict:
+            raise CheckpointError(f'no parameter in it begins with {prefix!r}')
+    for name, value in whole.items():  # a C4 detector keeps the last stage in its RoI head
+        if match := re.match(r'.*\bshared_head\.(layer\d+\..+)', name):
+            state_dict.setdefault(match[1], value)
+
+    theirs, ours = describe(state_dict), describe(own)
+    if ours and not theirs:
+        raise CheckpointError(f'it is not of a Res2Net; its parameters are {_some(whole)}')
+    if differing := _differences(theirs, ours):
+        raise CheckpointError(
+            f'it has {_arguments(theirs, differing)}, the model has {_arguments(ours, differing)}. '
+            f'To use the file, build the model with {_arguments(theirs, differing)}.'
+        )
+
+    anew = {k for k in own if '.conv_offset.' in k or k.endswith('num_batches_tracked')}
+    for name, block in module.named_modules():
+        for plugin in sum(getattr(block, 'plugins', None) and block.plugins.values() or (), []):
+            anew |= {k for k in own if k.startswith(f'{name}.{plugin}.')}
+    missing = [k for k in own if k not in state_dict and k not in anew]
+    parts = {k.split('.')[0] for k in own}
+    extra = [k for k in state_dict if k not in own]
+    unused = [k for k in extra if k.split('.')[0] not in parts and _is_network_part(k)]
+    left_over = [k for k in extra if k not in unused]
+    wrong_shape = [
+        f'{k} {tuple(state_dict[k].shape)} for {tuple(own[k].shape)}'
+        for k in own
+        if k in state_dict and state_dict[k].shape != own[k].shape
+    ]
+    for what, names in dict(missing=missing, left_over=left_over, of_another_shape=wrong_shape).items():
+        if names:
+            raise CheckpointError(f'{len(names)} parameters are {what.replace("_", " ")}: {_some(names)}')
+
+    state_dict = {k: state_dict[k] for k in own if k in state_dict}
+    for name in anew - state_dict.keys():
+        if name.endswith('.conv_offset.bias') and _is_modulated(module, name):
+            # A modulated convolution's mask begins at 1/2: twice the weight gives the plain convolution.
+            weight = name.replace('conv_offset.bias', 'weight')
+            state_dict[weight] = state_dict[weight] * 2
+    module.load_state_dict(state_dict, strict=False)
+
+    anew = sorted({k for k in anew - state_dict.keys() if not k.endswith('num_batches_tracked')})
+    others = [k for k in whole if not k.startswith(prefix)]
+    beyond = sorted({k.split('.')[0] for k in unused + others})
+    print_log(
+        f'{type(module).__name__}: {len(state_dict)} of {len(own)} parameters and statistics from {source}'
+        + (f' ({prefix}*)' if prefix else '')
+        + (f'; not part of it and left out: {_some(beyond)}' if beyond else '')
+        + (f'; newly initialised: {_some(anew)}' if anew else ''),
+        logger='current',
+    )
+
+
+def _is_modulated(module: nn.Module, bias: str) -> bool:
+    conv = module.get_submodule(bias.removesuffix('.conv_offset.bias'))
+    kernel_points = conv.kernel_size[0] * conv.kernel_size[1]
+    return conv.conv_offset.out_channels == 3 * conv.deform_groups * kernel_points
+
+
+def _is_network_part(name: str) -> bool:
+    """Whether a parameter is a classifier's, or of a stage or stem that a smaller module leaves out."""
+    part = name.split('.')[0]
+    return part in CLASSIFIERS or part in ('conv1', 'bn1') or bool(re.fullmatch(r'layer\d+', part))
+
+
+def _differences(theirs: dict, ours: dict) -> list[str]:
+    """The arguments in which two networks differ, over the stages and the stem that both have."""
+    names = [k for k in ours if k in theirs and k != 'depth' and ours[k] != theirs[k]]
+    pairs = list(zip(ours.get('depth', ()), theirs.get('depth', ())))
+    if any(a and b and a != b for a, b in pairs):
+        names.insert(0, 'depth')
+    return names
+
+
+def _arguments(arch: dict, names: list[str]) -> str:
+    """Write arguments as a config has them."""
+    from .models.res2net import BLOCKS
+
+    depths = {blocks: depth for depth, blocks in BLOCKS.items()}
+    shown = dict(arch, depth=depths.get(arch['depth'], arch['depth']))
+    return ', '.join(f'{k}={shown[k]:g}' if k == 'base_width' else f'{k}={shown[k]}' for k in names)

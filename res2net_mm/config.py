@@ -1,0 +1,168 @@
+"""Reading configs: ``res2net_mm::NAME.py`` as a base, and ``--cfg-options`` that are checked."""
+
+import argparse
+import difflib
+import importlib
+import inspect
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import DefaultScope, Registry
+
+from .errors import UserError
+
+CONFIGS = Path(__file__).parent / '.mim' / 'configs'
+
+
+class CfgOptions(DictAction):
+    """mmengine's ``K=V`` action, with a usage error in place of a traceback."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        """Take the values of one use of the option."""
+        for value in values:
+            if '=' not in value:
+                raise argparse.ArgumentError(self, f'{value!r} is not of the form KEY=VALUE')
+        super().__call__(parser, namespace, values, option_string)
+
+
+def load_config(path: str, options: dict | None = None) -> Config:
+    """Read a config file and merge ``--cfg-options`` into it.
+
+    Args:
+        path (str): The file, or ``res2net_mm::NAME.py`` for one that the package ships.
+        options (dict, optional): Dotted keys and their values.
+
+    Raises:
+        UserError: If there is no such file, or an option names a key that the config hasn't and that no
+            class in it takes.
+    """
+    file = Path(shipped_config(path) if path.startswith('res2net_mm::') else path)
+    if not file.is_file():
+        near = nearest(file.stem, [p.stem for p in file.parent.glob('*.py')])
+        raise UserError(
+            f'config not found: {file.absolute()}'
+            + (f'\nDid you mean {file.with_name(near + ".py")}?' if near else '')
+        )
+    cfg = Config.fromfile(file)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        for key in options or {}:
+            check_option(cfg, key)
+    cfg.merge_from_dict(options or {})
+    return cfg
+
+
+def shipped_config(address: str) -> str:
+    """Path of a config that the package ships, from ``res2net_mm::NAME.py``."""
+    return str(CONFIGS / address.partition('::')[2])
+
+
+def allow_shipped_bases() -> None:
+    """Let configs say ``_base_ = 'res2net_mm::NAME.py'``.
+
+    mmengine resolves ``package::`` for OpenMMLab's own packages only (a table of names, and a slash in
+    the rest), so the package does it for its own when it is imported.
+    """
+    resolve = Config._get_cfg_path
+
+    def get_cfg_path(cfg_path, filename):
+        if cfg_path.startswith('res2net_mm::'):
+            return shipped_config(cfg_path), None
+        return resolve(cfg_path, filename)
+
+    Config._get_cfg_path = staticmethod(get_cfg_path)
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The most similar of some names, or None."""
+    return next(iter(difflib.get_close_matches(name, [str(n) for n in names], n=1)), None)
+
+
+def check_option(cfg: Config, option: str) -> None:
+    """Check that a dotted key is in the config, or that the class it belongs to takes it.
+
+    Raises:
+        UserError: Naming the first unknown part and what comes nearest to it.
+    """
+    node, done = cfg._cfg_dict, []
+    for part in option.split('.'):
+        if isinstance(node, (list, tuple)):
+            if not part.isdigit() or int(part) >= len(node):
+                raise UserError(
+                    f'--cfg-options {option}: {".".join(done)} is a list of {len(node)}; '
+                    f'{part!r} is no index of it'
+                )
+            node = node[int(part)]
+        elif isinstance(node, dict):
+            if part not in node:
+                accepted = _accepted(node, done)
+                if accepted is None or part in accepted:
+                    return
+                names = {*node, *accepted}
+                near = nearest(part, names)
+                where = '.'.join(done) or 'the config'
+                raise UserError(
+                    f'--cfg-options {option}: {where} has no {part!r}'
+                    + (f'; did you mean {".".join([*done, near])}?' if near else '')
+                    + f'\nIt has: {", ".join(sorted(names - {"_scope_"}))}'
+                )
+            node = node[part]
+        else:
+            return  # a value that the option replaces by a dict
+        done.append(part)
+
+
+def _accepted(node: dict, path: list[str]) -> set[str] | None:
+    """Names that a dict's consumer takes beside those that are set; None if it takes any."""
+    from mmengine.runner import Runner, set_random_seed
+    from torch.utils.data import DataLoader
+
+    if not path:
+        return {*inspect.signature(Runner.__init__).parameters, 'auto_scale_lr', 'default_scope'}
+    if 'type' in node:
+        taker = node['type'] if callable(node['type']) else find_registered(node['type'])
+        return None if taker is None else _parameters(taker)
+    if path[-1] == 'randomness':
+        return _parameters(set_random_seed)
+    if path[-1].endswith('_dataloader'):
+        return _parameters(DataLoader) | {'num_batch_per_epoch'}
+    if path[-1] in ('dist_cfg', 'mp_cfg', 'cfg'):
+        return None
+    return set()
+
+
+def _parameters(taker) -> set[str] | None:
+    """Names of the parameters of a function or class, its bases' included; None if it takes any."""
+    names = set()
+    for cls in inspect.getmro(taker) if inspect.isclass(taker) else (taker,):
+        init = cls.__dict__.get('__init__') if inspect.isclass(cls) else cls
+        if init is None:
+            continue
+        parameters = inspect.signature(init).parameters.values()
+        names |= {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            return names - {'self'} | {'type'}
+    return None
+
+
+def registries() -> list[Registry]:
+    """All registries of mmengine and of the current default scope."""
+    import mmengine.registry
+
+    scope = DefaultScope.get_current_instance()
+    modules = [mmengine.registry]
+    if scope and scope.scope_name not in ('mmengine', None):
+        modules.insert(0, importlib.import_module(f'{scope.scope_name}.registry'))
+    return [r for m in modules for r in vars(m).values() if isinstance(r, Registry)]
+
+
+def find_registered(name: str):
+    """The class or function registered under a name in the default scope or the one it names, or None."""
+    for registry in registries():
+        try:
+            found = registry.get(name)
+        except (RuntimeError, KeyError, ImportError):  # how it says no differs between versions
+            continue
+        if found is not None:
+            return found
+    return None

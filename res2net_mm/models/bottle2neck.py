@@ -1,0 +1,193 @@
+"""The Res2Net module (Sec. 3.1, Eq. 1, Fig. 2b), with cardinality and SE (Sec. 3.2, Fig. 3)."""
+
+import math
+
+import torch
+from mmcv.cnn import build_conv_layer, build_norm_layer, build_plugin_layer
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+PLUGIN_POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
+
+
+class SqueezeExcitation(nn.Module):
+    """Squeeze-and-excitation (Hu et al., CVPR 2018): scale each channel by a gate in 0 ... 1.
+
+    Args:
+        channels (int): Channels of the input and the output.
+        ratio (int): Reduction ratio of the hidden layer. Default: 16.
+    """
+
+    def __init__(self, channels: int, ratio: int = 16):
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, max(1, channels // ratio), 1)
+        self.fc2 = nn.Conv2d(max(1, channels // ratio), channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, channels, H, W) to the same shape."""
+        gate = self.fc2(self.fc1(x.mean((2, 3), keepdim=True)).relu())
+        return x * gate.sigmoid()
+
+
+class Bottle2neck(BaseModule):
+    """The Res2Net module: a bottleneck whose 3x3 convolution is a hierarchy of smaller ones (Eq. 1).
+
+    A 1x1 convolution gives ``scales`` splits of equal width. One 3x3 convolution after another takes
+    its split plus the output of the one before, the last split goes through unchanged, and a 1x1
+    convolution fuses the concatenation. As in the authors' networks it is the last split that has no
+    convolution; Eq. 1 omits it for the first, which is the same up to the order of the channels.
+
+    Args:
+        in_channels (int): Channels of the input.
+        planes (int): The stage's base number of channels; the output has ``4 * planes``.
+        scales (int): Number of splits, the paper's *s*. 1 gives the plain bottleneck of ResNet (or of
+            ResNeXt). Default: 4.
+        base_width (int): Channels of one split where ``planes == base_channels``, the paper's *w*.
+            Default: 26.
+        groups (int): Groups of the 3x3 convolutions, the paper's cardinality *c*. A split has
+            ``floor(planes * base_width / base_channels) * groups`` channels. Default: 1.
+        base_channels (int): See ``base_width``. Default: 64.
+        stride (int): Stride of the 3x3 convolutions and of the pooling. Default: 1.
+        dilation (int): Dilation of the 3x3 convolutions. Default: 1.
+        first (bool): Whether this is the first block of a stage: its splits are not added to one
+            another and its last split is average-pooled (3x3, padding counted). Default: False.
+        pool_at_stride_1 (bool): Whether the last split of a first block is pooled where the stride is
+            1, too, as in the authors' networks. MMDetection's Res2Net doesn't. Default: True.
+        downsample (nn.Module, optional): The residual path's projection. Default: None.
+        with_se (bool): Whether an SE block stands right before the residual connection. Default: False.
+        se_ratio (int): Its reduction ratio. Default: 16.
+        conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
+        norm_cfg (dict, optional): Config of the normalisation. Default: BN.
+        dcn (dict, optional): Config of a deformable convolution in place of each 3x3 convolution, such
+            as ``dict(type='DCNv2', deform_groups=1)``. Default: None.
+        plugins (list[dict], optional): ``dict(cfg=dict(type=...), position='after_conv2')``, position
+            one of after_conv1, after_conv2 (after the concatenation) and after_conv3. Default: None.
+        with_cp (bool): Recompute the block in the backward pass to save memory. Default: False.
+        init_cfg (dict, optional): Initialisation config. Default: None.
+
+    Raises:
+        ValueError: If ``scales``, ``groups`` or ``base_width`` leaves no channel in a split, or a plugin's
+            position is unknown.
+    """
+
+    expansion = 4
+
+    def __init__(
+        self,
+        in_channels: int,
+        planes: int,
+        *,
+        scales: int = 4,
+        base_width: int = 26,
+        groups: int = 1,
+        base_channels: int = 64,
+        stride: int = 1,
+        dilation: int = 1,
+        first: bool = False,
+        pool_at_stride_1: bool = True,
+        downsample: nn.Module | None = None,
+        with_se: bool = False,
+        se_ratio: int = 16,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = None,
+        dcn: dict | None = None,
+        plugins: list[dict] | None = None,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(init_cfg)
+        norm_cfg = norm_cfg or dict(type='BN')
+        width = math.floor(planes * base_width / base_channels) * groups
+        if scales < 1 or width < 1:
+            raise ValueError(
+                f'scales={scales}, base_width={base_width}, groups={groups} leave no channel in a '
+                f'split of {planes} planes; each must be at least 1'
+            )
+        out_channels = planes * self.expansion
+        dcn = dict(dcn) if dcn else None
+        if dcn and dcn.pop('fallback_on_stride', False) and stride > 1:
+            dcn = None
+        if dcn:
+            import mmcv.ops  # noqa: F401  (registers the deformable convolutions)
+
+        self.width = width
+        self.hierarchical = not first
+        self.with_cp = with_cp
+
+        self.conv1 = build_conv_layer(conv_cfg, in_channels, width * scales, 1, bias=False)
+        self.bn1 = build_norm_layer(norm_cfg, width * scales)[1]
+        self.convs = nn.ModuleList()
+        self.bns = nn.ModuleList()
+        for _ in range(max(1, scales - 1)):
+            self.convs.append(
+                build_conv_layer(
+                    dcn or conv_cfg,
+                    width,
+                    width,
+                    3,
+                    stride=stride,
+                    padding=dilation,
+                    dilation=dilation,
+                    groups=groups,
+                    bias=False,
+                )
+            )
+            self.bns.append(build_norm_layer(norm_cfg, width)[1])
+        self.pool = None
+        if first and scales > 1 and (stride > 1 or pool_at_stride_1):
+            self.pool = nn.AvgPool2d(3, stride, padding=1)
+        self.conv3 = build_conv_layer(conv_cfg, width * scales, out_channels, 1, bias=False)
+        self.bn3 = build_norm_layer(norm_cfg, out_channels)[1]
+        self.se = SqueezeExcitation(out_channels, se_ratio) if with_se else None
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample
+        self.plugins = self._build_plugins(plugins or [], (width * scales, width * scales, out_channels))
+
+    def _build_plugins(self, plugins: list[dict], channels: tuple) -> dict[str, list[str]]:
+        """Build the plugins as children of the block; return their names by position."""
+        names = {position: [] for position in PLUGIN_POSITIONS}
+        for plugin in plugins:
+            position = plugin.get('position')
+            if position not in names:
+                raise ValueError(f'plugin position {position!r} is not one of {", ".join(PLUGIN_POSITIONS)}')
+            cfg = dict(plugin['cfg'])
+            name, layer = build_plugin_layer(
+                cfg,
+                postfix=cfg.pop('postfix', ''),
+                in_channels=channels[PLUGIN_POSITIONS.index(position)],
+            )
+            if hasattr(self, name):
+                raise ValueError(f'two plugins of one block are called {name!r}; give one a postfix')
+            self.add_module(name, layer)
+            names[position].append(name)
+        return names
+
+    def _plug(self, x: Tensor, position: str) -> Tensor:
+        for name in self.plugins[position]:
+            x = getattr(self, name)(x)
+        return x
+
+    def _forward(self, x: Tensor) -> Tensor:
+        out = self._plug(self.relu(self.bn1(self.conv1(x))), 'after_conv1')
+        splits = out.split(self.width, 1)
+        outs = []
+        for i, (conv, bn) in enumerate(zip(self.convs, self.bns)):
+            y = splits[i]
+            if i > 0 and self.hierarchical:
+                y = y + outs[-1]
+            outs.append(self.relu(bn(conv(y))))
+        if len(splits) > len(outs):
+            outs.append(splits[-1] if self.pool is None else self.pool(splits[-1]))
+        out = self._plug(torch.cat(outs, 1), 'after_conv2')
+        out = self._plug(self.bn3(self.conv3(out)), 'after_conv3')
+        if self.se is not None:
+            out = self.se(out)
+        residual = x if self.downsample is None else self.downsample(x)
+        return self.relu(out + residual)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, 4 * planes, ceil(H / stride), ceil(W / stride))."""
+        if self.with_cp and x.requires_grad:
+            return checkpoint(self._forward, x, use_reentrant=False)
+        return self._forward(x)

@@ -1,0 +1,161 @@
+"""What a config names is looked up before anything is built: data, checkpoints, registered names."""
+
+import importlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from .checkpoints import SCHEME, fetch
+from .config import find_registered, nearest, registries
+from .errors import UserError
+
+COCO_LAYOUT = """\
+  {root}
+    annotations/  instances_train2017.json  instances_val2017.json
+                  person_keypoints_train2017.json  person_keypoints_val2017.json
+    train2017/    118,287 images
+    val2017/        5,000 images
+  (from the COCO web site: train2017.zip, val2017.zip, annotations_trainval2017.zip, unpacked there)"""
+VOC_LAYOUT = """\
+  {root}
+    VOC2007/  Annotations/  ImageSets/  JPEGImages/  SegmentationClass/
+    VOC2012/  Annotations/  ImageSets/  JPEGImages/  SegmentationClass/  SegmentationClassAug/
+  (VOCtrainval_06-Nov-2007.tar, VOCtest_06-Nov-2007.tar, VOCtrainval_11-May-2012.tar, unpacked there)"""
+UNREGISTERED = ('nms', 'nms_cfg', 'nms_pre_cfg')  # keys whose `type` names a function of mmcv.ops
+
+
+def check(cfg: Config, mode: str, checkpoint: str | None = None) -> None:
+    """Check what a config names.
+
+    Args:
+        cfg (Config): The whole config, options merged.
+        mode (str): 'train' or 'test'.
+        checkpoint (str, optional): The checkpoint to resume or test. Default: None.
+
+    Raises:
+        UserError: Listing all that is missing, where it was looked for and what to do.
+    """
+    scope = cfg.get('default_scope')
+    if scope:
+        try:
+            importlib.import_module(f'{scope}.registry')
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"the config's default_scope is {scope!r}, but {error.name} is not installed"
+            ) from None
+    with DefaultScope.overwrite_default_scope(scope):
+        check_names(cfg)
+    check_data(cfg, mode)
+    check_checkpoints(cfg, mode, checkpoint)
+
+
+def walk(node, path: tuple = ()) -> Iterator[tuple[tuple, dict]]:
+    """All dicts in a config, with their paths."""
+    if isinstance(node, dict):
+        yield path, node
+    items = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, value in items:
+        if isinstance(value, (dict, list, tuple)):
+            yield from walk(value, (*path, key))
+
+
+def check_names(cfg: Config) -> None:
+    """Check that every ``type`` in a config is registered.
+
+    Raises:
+        UserError: Naming each unknown one, where it is and what comes nearest.
+    """
+    unknown = []
+    for path, node in walk(cfg._cfg_dict):
+        name = node.get('type')
+        if not isinstance(name, str) or (path and path[-1] in UNREGISTERED):
+            continue
+        if find_registered(name) is None:
+            known = {n for r in registries() for n in (*r.module_dict, *_of(r.parent))}
+            near = nearest(name.rpartition('.')[2], known)
+            unknown.append(
+                f'  {".".join(map(str, path))}.type = {name!r}'
+                + (f'; did you mean {near!r}?' if near else '')
+            )
+    if unknown:
+        scope = cfg.get('default_scope')
+        raise UserError(
+            f'not registered in {scope or "mmengine"}, nor under the scope named:\n' + '\n'.join(unknown)
+        )
+
+
+def _of(registry) -> dict:
+    return registry.module_dict if registry is not None else {}
+
+
+def check_data(cfg: Config, mode: str) -> None:
+    """Check that the files and folders of the data sets exist.
+
+    Raises:
+        UserError: Listing what is missing, the expected layout and how to get it.
+    """
+    phases = ('train', 'val') if mode == 'train' else ('test',)
+    missing, roots = [], []
+    for phase in phases:
+        for where in (f'{phase}_dataloader', f'{phase}_evaluator'):
+            for path, node in walk(cfg.get(where) or {}, (where,)):
+                for key, file in _files(node):
+                    if '://' not in file and not os.path.exists(file):
+                        missing.append(f'  {".".join(map(str, path))}.{key}: {os.path.abspath(file)}')
+                        roots.append(node.get('data_root') or os.path.dirname(file))
+    if missing:
+        raise UserError('data not found. Looked for:\n' + '\n'.join(missing) + '\n' + _advice(roots[0]))
+
+
+def _files(dataset: dict) -> Iterator[tuple[str, str]]:
+    """Names and paths of the files that a data set or metric of a config reads."""
+    root = dataset.get('data_root') or ''
+    if isinstance(dataset.get('ann_file'), str) and dataset['ann_file']:
+        yield 'ann_file', os.path.join(root, dataset['ann_file'])
+    if isinstance(dataset.get('bbox_file'), str):
+        yield 'bbox_file', dataset['bbox_file']
+    prefix = dataset.get('data_prefix') or {}
+    for key, folder in (prefix if isinstance(prefix, dict) else {'img': prefix}).items():
+        if isinstance(folder, str):
+            yield f'data_prefix.{key}', os.path.join(root, folder)
+
+
+def _advice(root: str) -> str:
+    parts = Path(root).parts
+    if 'demo' in parts:
+        return f'The demo data set is made by: python tools/make_demo_data.py {root.split("demo")[0]}demo'
+    voc = next((i for i, part in enumerate(parts) if part.startswith('VOC')), None)
+    if voc is not None:
+        root, layout = str(Path(*parts[: voc + (parts[voc] == 'VOCdevkit')])), VOC_LAYOUT
+    elif 'coco' in root.lower():
+        layout = COCO_LAYOUT
+    else:
+        return f'Put the data there, or link to it: ln -s WHERE_IT_IS {root.rstrip("/")}'
+    return (
+        f'Expected layout:\n{layout.format(root=root)}\n'
+        f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {root.rstrip("/")}\n'
+        'To see everything run without any data: make demo'
+    )
+
+
+def check_checkpoints(cfg: Config, mode: str, checkpoint: str | None) -> None:
+    """Check that the checkpoints which a config names exist; download the authors' that it needs.
+
+    Raises:
+        CheckpointError: If one is missing or can't be downloaded.
+    """
+    sources = [checkpoint or cfg.get('load_from')]
+    if mode == 'train' and not cfg.get('resume'):
+        sources += [
+            node['checkpoint']
+            for _, node in walk(cfg.get('model') or {})
+            if node.get('type') == 'Pretrained' and 'checkpoint' in node
+        ]
+    for source in sources:
+        if source and source.startswith(SCHEME) and os.environ.get('RANK', '0') != '0':
+            continue  # rank 0 downloads, the others wait for it when the process group starts
+        if source and ('://' not in source or source.startswith(SCHEME)):
+            fetch(source)

@@ -1,0 +1,13 @@
+"""Registries of the scope ``res2net_mm``, children of mmengine's.
+
+mmengine imports this module by itself when a config says ``type='res2net_mm.X'`` and then the registry's
+``locations``, so no config needs ``custom_imports``.
+"""
+
+from mmengine import registry as root
+
+MODELS = root.Registry('model', parent=root.MODELS, scope='res2net_mm', locations=['res2net_mm.models'])
+OPTIM_WRAPPERS = root.Registry(
+    'optim_wrapper', parent=root.OPTIM_WRAPPERS, scope='res2net_mm', locations=['res2net_mm.engine']
+)
+HOOKS = root.Registry('hook', parent=root.HOOKS, scope='res2net_mm', locations=['res2net_mm.engine'])

@@ -1,0 +1,158 @@
+"""Runs of ``tools/train.py`` and ``tools/test.py``: from their arguments to mmengine's Runner."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from . import preflight
+from .checkpoints import refuse_pickled_code
+from .config import load_config
+from .errors import UserError
+from .results import print_metrics
+
+# The hook that draws in each toolbox, and what it is to be told.
+DRAWING = {
+    'mmdet': ('visualization', 'test_out_dir', dict(draw=True)),
+    'mmseg': ('visualization', None, dict(draw=True)),
+    'mmpose': ('visualization', 'out_dir', dict(enable=True)),
+    'mmpretrain': ('visualization', 'out_dir', dict(enable=True)),
+}
+
+
+def main(run: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
+    """Run a tool; an error that is the user's to mend is shown as a message, without a traceback."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank or 0))
+    try:
+        run(args)
+    except UserError as error:
+        if os.environ.get('RANK', '0') == '0':
+            print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
+        sys.exit(2)
+
+
+def prepare(args: argparse.Namespace) -> Config:
+    """Read a tool's config and set what ``--launcher`` and ``--work-dir`` say."""
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.work_dir:
+        cfg.work_dir = args.work_dir
+    elif not cfg.get('work_dir'):
+        cfg.work_dir = str(Path('work_dirs', Path(args.config.partition('::')[2] or args.config).stem))
+    refuse_pickled_code()
+    return cfg
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train, as ``tools/train.py`` was asked to.
+
+    Raises:
+        UserError: If something that the config or the arguments name isn't there.
+    """
+    cfg = prepare(args)
+    if args.amp:
+        use_amp(cfg)
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise UserError(
+                '--auto-scale-lr needs the batch size that the learning rate is meant for: '
+                'auto_scale_lr = dict(base_batch_size=16) in the config'
+            )
+        cfg.auto_scale_lr.enable = True
+    checkpoint = None
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = checkpoint = None if args.resume == 'auto' else args.resume
+    preflight.check(cfg, 'train', checkpoint)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    if is_main_process():
+        print(f'\nLogs and curves: {runner.log_dir}\nCheckpoint: {last_checkpoint(runner.work_dir)}')
+
+
+def test(args: argparse.Namespace) -> None:
+    """Test, as ``tools/test.py`` was asked to, and print the metrics.
+
+    Raises:
+        UserError: If something that the config or the arguments name isn't there.
+    """
+    cfg = prepare(args)
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    if args.tta:
+        use_tta(cfg)
+    if args.show_dir:
+        draw(cfg, args.show_dir)
+    preflight.check(cfg, 'test', args.checkpoint)
+    if args.out:
+        dump(cfg, args.out)
+    runner = Runner.from_cfg(cfg)
+    metrics = runner.test()
+    if is_main_process():
+        print()
+        print_metrics(metrics, Path(args.config).stem)
+        print(f'Logs: {runner.log_dir}')
+        if args.show_dir:
+            print(f'Pictures: {os.path.abspath(args.show_dir)}')
+
+
+def use_amp(cfg: Config) -> None:
+    """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU."""
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind == 'AmpOptimWrapper':
+        return
+    if kind != 'OptimWrapper':
+        raise UserError(f"--amp can't replace the config's optim_wrapper.type {kind!r}")
+    if torch.cuda.is_available():
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    else:
+        cfg.optim_wrapper.type = 'res2net_mm.CPUAmpOptimWrapper'
+
+
+def use_tta(cfg: Config) -> None:
+    """Test with the config's test-time augmentation."""
+    for key in ('tta_model', 'tta_pipeline'):
+        if key not in cfg:
+            raise UserError(f'--tta: the config has no {key}')
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    dataset.pipeline = cfg.tta_pipeline
+
+
+def draw(cfg: Config, folder: str) -> None:
+    """Draw each test image's predictions (and ground truth, where the toolbox does) into a folder."""
+    scope = cfg.get('default_scope')
+    hook, where, options = DRAWING.get(scope, (None, None, None))
+    if hook is None or hook not in cfg.get('default_hooks', {}):
+        raise UserError(f'--show-dir: the config has no default_hooks.{hook or "visualization"}')
+    cfg.default_hooks[hook].update(options)
+    if where:
+        cfg.default_hooks[hook][where] = os.path.abspath(folder)
+    else:
+        cfg.visualizer.save_dir = os.path.abspath(folder)
+
+
+def dump(cfg: Config, file: str) -> None:
+    """Have the test write its predictions to a pickle file."""
+    if not file.endswith(('.pkl', '.pickle')):
+        raise UserError(f'--out {file}: the name must end in .pkl or .pickle')
+    evaluators = cfg.test_evaluator
+    kind = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+    cfg.test_evaluator = [
+        *(evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]),
+        dict(type=kind, out_file_path=file),
+    ]
+
+
+def last_checkpoint(work_dir: str) -> str:
+    """Path of the newest checkpoint in a work directory, as mmengine recorded it."""
+    record = Path(work_dir, 'last_checkpoint')
+    return record.read_text().strip() if record.exists() else f'none in {work_dir}'

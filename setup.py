@@ -1,0 +1,33 @@
+"""Adds to pyproject.toml the files that OpenMMLab's tools look for in a package's `.mim` folder."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+MIM_FILES = ('configs', 'tools', 'model-index.yml')
+
+
+class BuildPyWithMim(build_py):
+    """Makes `.mim`: copies in a wheel, links in the source tree for an editable install."""
+
+    def run(self):
+        super().run()
+        mim = Path(ROOT if self.editable_mode else self.build_lib, 'res2net_mm', '.mim')
+        shutil.rmtree(mim, ignore_errors=True)
+        mim.mkdir(parents=True)
+        for name in MIM_FILES:
+            source = ROOT / name
+            if not source.exists():
+                continue
+            if self.editable_mode:
+                (mim / name).symlink_to(Path('..', '..', name))
+            elif source.is_dir():
+                shutil.copytree(source, mim / name, ignore=shutil.ignore_patterns('__pycache__'))
+            else:
+                shutil.copy(source, mim / name)
+
+
+setup(cmdclass={'build_py': BuildPyWithMim})

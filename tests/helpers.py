@@ -1,0 +1,16 @@
+"""What several tests use."""
+
+import torch
+from torch import nn
+
+
+def randomise(module: nn.Module) -> nn.Module:
+    """Give a network statistics and affine parameters that no layer's omission would leave unnoticed."""
+    generator = torch.Generator().manual_seed(0)
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.weight.data.uniform_(0.5, 1.5, generator=generator)
+            layer.bias.data.uniform_(-0.2, 0.2, generator=generator)
+            layer.running_mean.uniform_(-0.2, 0.2, generator=generator)
+            layer.running_var.uniform_(0.5, 1.5, generator=generator)
+    return module.eval()

@@ -1,0 +1,448 @@
+import email.message
+import hashlib
+import io
+import os
+import re
+import urllib.error
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import timm
+import torch
+from helpers import randomise
+from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from res2net_mm import checkpoints
+from res2net_mm.checkpoints import CheckpointError, describe, load_pretrained, read_checkpoint
+from res2net_mm.models import Res2Layer, Res2Net
+
+TINY = dict(depth=(1, 2, 1, 1), base_channels=16, stem_channels=16, scales=3, base_width=8)
+V1B = dict(deep_stem=True, avg_down=True)
+
+
+def tiny(**arguments):
+    return randomise(Res2Net(**TINY, **arguments))
+
+
+def with_classifier(state_dict):
+    return {**state_dict, 'fc.weight': torch.zeros(10, 512), 'fc.bias': torch.zeros(10)}
+
+
+def prefixed(prefix, state_dict):
+    return {prefix + k: v for k, v in state_dict.items()}
+
+
+def renamed(state_dict, *rules):
+    for pattern, replacement in rules:
+        state_dict = {re.sub(pattern, replacement, k): v for k, v in state_dict.items()}
+    return state_dict
+
+
+def mmdets(v1b):
+    """The authors' v1b under mmdet's and mmseg's names."""
+    return renamed(v1b, (r'^conv1\.', 'stem.'), (r'^bn1\.', 'stem.7.'))
+
+
+def mmpretrains(v1b):
+    """The authors' v1b under mmpretrain's names."""
+    return renamed(
+        v1b,
+        (r'^conv1\.([036])\.', lambda m: f'stem.{int(m[1]) // 3}.conv.'),
+        (r'^conv1\.([14])\.', lambda m: f'stem.{int(m[1]) // 3}.bn.'),
+        (r'^bn1\.', 'stem.2.bn.'),
+    )
+
+
+def trash(state_dict):
+    """Weights of the same shapes that must not be the ones loaded."""
+    return {k: torch.full_like(v, 7) for k, v in state_dict.items()}
+
+
+LAYOUTS = {
+    'authors': lambda s: with_classifier(s),
+    'authors, no classifier': lambda s: s,
+    'data parallel': lambda s: prefixed('module.', with_classifier(s)),
+    'state_dict wrapper': lambda s: {
+        'state_dict': with_classifier(s),
+        'epoch': 100,
+        'best_acc1': 78.0,
+    },
+    'wrapped twice': lambda s: {'model': {'state_dict': prefixed('module.', s)}},
+    'timm, EMA beside': lambda s: {
+        'state_dict': trash(s),
+        'state_dict_ema': with_classifier(s),
+        'epoch': 1,
+    },
+    'mmpretrain': lambda s: {
+        'meta': {'epoch': 100},
+        'state_dict': {**prefixed('backbone.', s), 'head.fc.weight': torch.zeros(10, 512)},
+    },
+    'mmengine, EMA swapped': lambda s: {
+        'state_dict': prefixed('backbone.', s),
+        'ema_state_dict': {**prefixed('module.backbone.', trash(s)), 'steps': torch.tensor(3)},
+    },
+    'old mmcv, EMA in the state dict': lambda s: {
+        'state_dict': {
+            **prefixed('backbone.', s),
+            **{'ema_backbone_' + k.replace('.', '_'): v for k, v in trash(s).items()},
+        }
+    },
+    'detector': lambda s: {
+        'state_dict': {
+            **prefixed('backbone.', s),
+            'neck.lateral_convs.0.conv.weight': torch.zeros(4, 64, 1, 1),
+            'rpn_head.rpn_conv.weight': torch.zeros(4, 4, 3, 3),
+        },
+        'message_hub': {'log_scalars': {'train/loss': HistoryBuffer([1.0], [1])}},
+    },
+    'distributed detector': lambda s: {'state_dict': prefixed('module.backbone.', s)},
+    'before num_batches_tracked': lambda s: {k: v for k, v in s.items() if 'num_batches' not in k},
+}
+
+
+@pytest.mark.parametrize('v1b', [False, True], ids=['v1', 'v1b'])
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_layouts_in_the_wild(layout, v1b, tmp_path):
+    source = tiny(**V1B if v1b else {})
+    torch.save(LAYOUTS[layout](source.state_dict()), tmp_path / 'file.pth')
+    loaded = Res2Net(**TINY, **V1B if v1b else {})
+    loaded.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'file.pth'))
+    loaded.init_weights()
+    for name, value in source.state_dict().items():
+        if 'num_batches' not in name:
+            assert torch.equal(loaded.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize('names', [mmdets, mmpretrains])
+@pytest.mark.parametrize('prefix', ['', 'backbone.', 'module.backbone.'])
+def test_names_of_other_projects(names, prefix, tmp_path):
+    source = tiny(**V1B)
+    torch.save({'state_dict': prefixed(prefix, names(source.state_dict()))}, tmp_path / 'file.pth')
+    loaded = Res2Net(**TINY, **V1B)
+    load_pretrained(loaded, tmp_path / 'file.pth')
+    for name, value in source.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize('names', [mmdets, mmpretrains])
+def test_a_whole_model_of_another_project_loads_by_mmengine(names):
+    from mmengine.runner.checkpoint import load_state_dict
+
+    source = tiny(**V1B)
+    model = torch.nn.ModuleDict({'backbone': Res2Net(**TINY, **V1B), 'neck': torch.nn.Linear(2, 2)})
+    theirs = {**prefixed('backbone.', names(source.state_dict())), 'neck.weight': torch.ones(2, 2)}
+    theirs['neck.bias'] = torch.ones(2)
+    load_state_dict(model, theirs, strict=True)
+    for name, value in source.state_dict().items():
+        assert torch.equal(model.backbone.state_dict()[name], value), name
+    model.load_state_dict(theirs)
+
+
+def test_the_aliases_are_the_names_that_the_toolboxes_use():
+    mmdet_backbones = pytest.importorskip('mmdet.models.backbones')
+    mmpretrain_backbones = pytest.importorskip('mmpretrain.models.backbones')
+    authors = set(Res2Net(**V1B).state_dict())
+    for network in (mmdet_backbones.Res2Net(depth=50), mmpretrain_backbones.Res2Net(depth=50)):
+        assert {checkpoints.authors_name(k) for k in network.state_dict()} == authors
+
+
+def test_safetensors(tmp_path):
+    from safetensors.torch import save_file
+
+    source = timm.create_model('res2net50_26w_4s')
+    save_file(source.state_dict(), tmp_path / 'model.safetensors')
+    loaded = Res2Net()
+    load_pretrained(loaded, tmp_path / 'model.safetensors')
+    assert torch.equal(loaded.layer4[2].conv3.weight, source.layer4[2].conv3.weight)
+    (tmp_path / 'cut.safetensors').write_bytes((tmp_path / 'model.safetensors').read_bytes()[:5000])
+    with pytest.raises(CheckpointError, match='cut off'):
+        load_pretrained(loaded, tmp_path / 'cut.safetensors')
+
+
+def test_explicit_prefix(tmp_path):
+    teacher, student = tiny(), tiny()
+    state = {
+        **prefixed('teacher.', teacher.state_dict()),
+        **prefixed('student.', trash(student.state_dict())),
+    }
+    torch.save(state, tmp_path / 'file.pth')
+    loaded = Res2Net(**TINY)
+    load_pretrained(loaded, tmp_path / 'file.pth', prefix='teacher.')
+    assert torch.equal(loaded.conv1.weight, teacher.conv1.weight)
+    with pytest.raises(CheckpointError, match="begins with 'nobody.'"):
+        load_pretrained(loaded, tmp_path / 'file.pth', prefix='nobody')
+
+
+def test_a_c4_detector_gives_all_four_stages(tmp_path):
+    source = tiny()
+    state = {
+        ('roi_head.shared_head.' if k.startswith('layer4') else 'backbone.') + k: v
+        for k, v in source.state_dict().items()
+    }
+    torch.save({'state_dict': state}, tmp_path / 'c4.pth')
+    whole = Res2Net(**TINY)
+    load_pretrained(whole, tmp_path / 'c4.pth')
+    head = Res2Layer(**{k: v for k, v in TINY.items() if k != 'stem_channels'})
+    load_pretrained(head, tmp_path / 'c4.pth')
+    for network in (whole, head):
+        for name, value in network.state_dict().items():
+            assert torch.equal(value, source.state_dict()[name]), name
+
+
+def test_what_is_left_out_and_new_is_logged(tmp_path, caplog):
+    torch.save(with_classifier(tiny().state_dict()), tmp_path / 'file.pth')
+    network = Res2Net(
+        **{**TINY, 'depth': (1, 2, 1)},
+        num_stages=3,
+        out_indices=(2,),
+        plugins=[dict(cfg=dict(type='ContextBlock', ratio=0.25), position='after_conv3')],
+    )
+    lines = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, 'print_log', lambda line, **_: lines.append(line))
+        load_pretrained(network, tmp_path / 'file.pth')
+    assert len(lines) == 1
+    assert 'left out: fc, layer4' in lines[0]
+    assert 'newly initialised: layer1.0.context_block' in lines[0]
+
+
+MISFITS = {
+    'width': (dict(base_width=10), 'base_width=10', 'base_width=8'),
+    'scale': (dict(scales=4), 'scales=4', 'scales=3'),
+    'depth': (dict(depth=(1, 1, 1, 1)), r'depth=\(1, 1, 1, 1\)', r'depth=\(1, 2, 1, 1\)'),
+    'cardinality': (dict(groups=2), 'groups=2', 'groups=1'),
+    'stem': (dict(deep_stem=True), 'deep_stem=True', 'deep_stem=False'),
+    'projection': (dict(avg_down=True), 'avg_down=True', 'avg_down=False'),
+    'stem width': (dict(stem_channels=24), 'stem_channels=24', 'stem_channels=16'),
+    'planes': (dict(base_channels=8), 'base_channels=8', 'base_channels=16'),
+    'input': (dict(in_channels=4), 'in_channels=4', 'in_channels=3'),
+    'SE': (dict(with_se=True), 'with_se=True', 'with_se=False'),
+}
+
+
+@pytest.mark.parametrize('what', MISFITS)
+def test_a_file_of_another_network_says_what_it_has_and_what_would_fit(what, tmp_path):
+    arguments, theirs, ours = MISFITS[what]
+    path = tmp_path / 'file.pth'
+    torch.save({'state_dict': prefixed('backbone.', Res2Net(**{**TINY, **arguments}).state_dict())}, path)
+    network = Res2Net(**TINY)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    with pytest.raises(CheckpointError) as error:
+        load_pretrained(network, path)
+    message = str(error.value)
+    assert re.search(rf'it has [^.]*{theirs}.*the model has [^.]*{ours}', message), message
+    assert re.search(rf'build the model with [^.]*{theirs}', message), message
+    assert message.startswith(str(path))
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+
+
+def test_the_fitting_arguments_do_fit(tmp_path):
+    source = timm.create_model('res2net50_14w_8s')
+    torch.save(source.state_dict(), tmp_path / 'file.pth')
+    with pytest.raises(CheckpointError, match='build the model with scales=8, base_width=14.'):
+        load_pretrained(Res2Net(), tmp_path / 'file.pth')
+    load_pretrained(Res2Net(scales=8, base_width=14), tmp_path / 'file.pth')
+    with pytest.raises(CheckpointError, match='build the model with scales=8, base_width=14.'):
+        load_pretrained(Res2Layer(), tmp_path / 'file.pth')
+
+
+@pytest.mark.parametrize('name,arguments', [
+    ('res2net101_26w_4s', dict(depth=(3, 4, 23, 3), scales=4, base_width=26, groups=1, deep_stem=False)),
+    ('res2next50', dict(depth=(3, 4, 6, 3), scales=4, base_width=4, groups=8, avg_down=False)),
+    ('res2net50d', dict(deep_stem=True, avg_down=True, stem_channels=64, base_channels=64)),
+])  # fmt: skip
+def test_describe(name, arguments):
+    with torch.device('meta'):
+        found = describe(timm.create_model(name).state_dict())
+    assert {k: found[k] for k in arguments} == arguments
+
+
+def test_describe_something_else():
+    with torch.device('meta'):
+        assert describe(timm.create_model('resnet50').state_dict()) == {}
+    assert describe({'layer1.0.convs.0.weight': torch.zeros(1)}) == {}
+
+
+def test_missing_and_left_over_parameters_are_errors(tmp_path):
+    state = tiny().state_dict()
+    network = Res2Net(**TINY)
+
+    def message(state):
+        torch.save(state, tmp_path / 'file.pth')
+        with pytest.raises(CheckpointError) as error:
+            load_pretrained(network, tmp_path / 'file.pth')
+        return str(error.value)
+
+    lacking = {k: v for k, v in state.items() if k not in ('layer2.1.bn3.bias', 'bn1.running_var')}
+    assert '2 parameters are missing: bn1.running_var, layer2.1.bn3.bias' in message(lacking)
+    assert 'left over: layer1.0.extra.weight' in message({**state, 'layer1.0.extra.weight': torch.zeros(1)})
+    assert 'left over: attention.weight' in message({**state, 'attention.weight': torch.zeros(1)})
+    assert 'of another shape: layer3.0.bn3.bias (1,) for (256,)' in message(
+        {**state, 'layer3.0.bn3.bias': torch.zeros(1)}
+    )
+
+
+def test_not_a_res2net(tmp_path):
+    torch.save(timm.create_model('resnet18').state_dict(), tmp_path / 'resnet.pth')
+    with pytest.raises(CheckpointError, match='not of a Res2Net; its parameters are conv1.weight'):
+        load_pretrained(Res2Net(**TINY), tmp_path / 'resnet.pth')
+
+
+@pytest.mark.parametrize(
+    'content,message',
+    [
+        ({}, 'empty dict'),
+        ({'epoch': 3, 'arch': 'res2net'}, 'holds no parameters; its keys are epoch, arch'),
+        ([1, 2], 'no state dict, but a list'),
+        (torch.zeros(3), 'no state dict, but a Tensor'),
+    ],
+)
+def test_a_file_without_a_state_dict(content, message, tmp_path):
+    torch.save(content, tmp_path / 'file.pth')
+    with pytest.raises(CheckpointError, match=message):
+        load_pretrained(Res2Net(**TINY), tmp_path / 'file.pth')
+
+
+def test_files_that_are_no_checkpoints(tmp_path):
+    def message(content):
+        path = tmp_path / 'file.pth'
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError) as error:
+            read_checkpoint(path)
+        assert str(path) in str(error.value)
+        return str(error.value)
+
+    buffer = io.BytesIO()
+    torch.save(tiny().state_dict(), buffer)
+    whole = buffer.getvalue()
+    legacy = io.BytesIO()
+    torch.save(tiny().state_dict(), legacy, _use_new_zipfile_serialization=False)
+    assert 'is empty (0 bytes)' in message(b'')
+    for length in (len(whole) // 2, len(whole) - 30, 100):
+        assert 'cut off or damaged' in message(whole[:length])
+    assert 'cut off or damaged' in message(legacy.getvalue()[: len(legacy.getvalue()) // 2])
+    assert 'web page' in message(b'<!doctype html><title>404 Not Found</title>')
+    with pytest.raises(CheckpointError, match=f'not found: {tmp_path}/none.pth'):
+        read_checkpoint(tmp_path / 'none.pth')
+    with pytest.raises(CheckpointError, match='not found'):
+        read_checkpoint(tmp_path)  # a folder
+
+
+class Hostile:
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+@pytest.mark.parametrize('read', [read_checkpoint, CheckpointLoader.load_checkpoint])
+@pytest.mark.parametrize('legacy', [False, True])
+def test_pickled_code_is_never_executed(read, legacy, tmp_path, monkeypatch):
+    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    checkpoints.refuse_pickled_code()
+    path, sign = tmp_path / 'hostile.pth', tmp_path / 'executed'
+    torch.save(
+        {'state_dict': tiny().state_dict(), 'meta': Hostile(f'touch {sign}')},
+        path,
+        _use_new_zipfile_serialization=not legacy,
+    )
+    with pytest.raises(CheckpointError, match=r'asks to run \w+.system, and code .* not executed'):
+        read(str(path))
+    assert not sign.exists()
+
+
+def test_training_checkpoints_of_mmengine_are_read(tmp_path):
+    content = {
+        'meta': dict(epoch=1, cfg='x = 1', dataset_meta=dict(classes=('a',), sigmas=np.zeros(3, np.float32))),
+        'state_dict': OrderedDict(a=torch.zeros(2)),
+        'message_hub': {
+            'log_scalars': {'train/loss': HistoryBuffer([1.0, 2.0], [1, 1])},
+            'runtime_info': {'epoch': 1, 'score': np.float64(0.5), 'seed': np.int64(3)},
+        },
+        'optimizer': torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1).state_dict(),
+        'param_schedulers': [{'last_step': 3}],
+    }
+    torch.save(content, tmp_path / 'epoch_1.pth')
+    read = read_checkpoint(tmp_path / 'epoch_1.pth')
+    assert read['message_hub']['log_scalars']['train/loss'].mean() == 1.5
+    assert read['meta']['dataset_meta']['sigmas'].dtype == np.float32
+
+
+class TestReleasedFiles:
+    @pytest.fixture(autouse=True)
+    def server(self, tmp_path, monkeypatch):
+        """A file in place of the authors' server, and a folder in place of torch.hub's."""
+        torch.save(tiny().state_dict(), tmp_path / 'served.pth')
+        self.served = (tmp_path / 'served.pth').read_bytes()
+        self.requests = []
+
+        def urlopen(request, *args, **kwargs):
+            self.requests.append(request.full_url)
+            response = io.BytesIO(self.served)
+            headers = email.message.Message()
+            headers['Content-Length'] = str(len(self.served))
+            response.info = lambda: headers
+            return response
+
+        monkeypatch.setattr(torch.hub, 'urlopen', urlopen)
+        monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+        digest = hashlib.sha256(self.served).hexdigest()[:8]
+        monkeypatch.setitem(checkpoints.RELEASED, 'res2net50_26w_4s', digest)
+        self.path = tmp_path / 'hub' / 'checkpoints' / f'res2net50_26w_4s-{digest}.pth'
+        self.monkeypatch = monkeypatch
+
+    def test_downloaded_once_with_progress_and_verified(self, capsys):
+        for _ in range(2):
+            network = Res2Net(
+                **TINY, init_cfg=dict(type='Pretrained', checkpoint='res2net://res2net50_26w_4s')
+            )
+            network.init_weights()
+        assert self.requests == [checkpoints.RELEASE_URL + self.path.name]
+        assert '100%' in capsys.readouterr().err
+        assert self.path.read_bytes() == self.served
+
+    def test_any_mmengine_loader_takes_the_scheme(self):
+        assert 'layer1.0.conv1.weight' in CheckpointLoader.load_checkpoint('res2net://res2net50_26w_4s')
+
+    def test_a_wrong_file_is_not_kept(self):
+        self.served = self.served[:-10]
+        with pytest.raises(CheckpointError, match='not the expected file'):
+            read_checkpoint('res2net://res2net50_26w_4s')
+        assert not self.path.exists()
+
+    def test_a_damaged_file_on_disk_is_noticed(self):
+        read_checkpoint('res2net://res2net50_26w_4s')
+        self.path.write_bytes(self.served[:-10])
+        with pytest.raises(CheckpointError, match='is damaged: its SHA-256 begins with .* Delete it'):
+            read_checkpoint('res2net://res2net50_26w_4s')
+
+    def test_no_network(self):
+        def unreachable(*args, **kwargs):
+            raise urllib.error.URLError('Name or service not known')
+
+        self.monkeypatch.setattr(torch.hub, 'urlopen', unreachable)
+        with pytest.raises(CheckpointError) as error:
+            read_checkpoint('res2net://res2net50_26w_4s')
+        assert 'Name or service not known' in str(error.value)
+        assert str(self.path) in str(error.value)
+        assert 'init_cfg=None' in str(error.value)
+
+    def test_unknown_name(self):
+        with pytest.raises(
+            CheckpointError, match='res2net://res2net18: no such weights; there are res2net50'
+        ):
+            read_checkpoint('res2net://res2net18')
+
+    def test_an_address_with_a_hash_in_its_name_is_verified(self):
+        digest = hashlib.sha256(self.served).hexdigest()[:8]
+        assert read_checkpoint(f'https://example.org/a/tiny-{digest}.pth?x=1')
+        with pytest.raises(CheckpointError, match='not the expected file'):
+            read_checkpoint('https://example.org/tiny-00000000.pth')
+
+
+def test_released_names_are_well_formed():
+    assert len(checkpoints.RELEASED) == 11
+    assert all(re.fullmatch('[0-9a-f]{8}', digest) for digest in checkpoints.RELEASED.values())

@@ -1,0 +1,383 @@
+import copy
+
+import pytest
+import timm
+import torch
+from helpers import randomise
+from mmengine.model import revert_sync_batchnorm
+from torch import nn
+
+from res2net_mm.models import Res2Layer, Res2Net
+
+V1B = dict(deep_stem=True, avg_down=True)
+NETWORKS = {  # timm's name: our arguments, parameters with a 1000-way classifier
+    'res2net50_26w_4s': (dict(), 25_699_120),
+    'res2net50_48w_2s': (dict(scales=2, base_width=48), 25_287_304),
+    'res2net50_14w_8s': (dict(scales=8, base_width=14), 25_059_816),
+    'res2net50_26w_6s': (dict(scales=6), 37_051_448),
+    'res2net50_26w_8s': (dict(scales=8), 48_403_776),
+    'res2net101_26w_4s': (dict(depth=101), 45_206_688),
+    'res2next50': (dict(base_width=4, groups=8), 24_671_464),
+    'res2net50d': (V1B, 25_718_352),
+    'res2net101d': (dict(depth=101, **V1B), 45_225_920),
+}
+TINY = dict(depth=(1, 1, 1, 2), base_channels=16, stem_channels=16, scales=3, base_width=8)
+
+
+def image(*size):
+    return torch.rand(*size, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_equals_timm_with_the_same_weights(name, tmp_path):
+    arguments, _ = NETWORKS[name]
+    theirs = randomise(timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4)))
+    torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
+    ours = Res2Net(
+        **arguments, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'timm.pth'))
+    ).eval()
+    ours.init_weights()
+    x = image(1, 3, 75, 98)  # odd sizes: padding and ceil_mode show
+    with torch.no_grad():
+        for a, b in zip(ours(x), theirs(x), strict=True):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize('output_stride', [8, 16])
+@pytest.mark.parametrize('name', ['res2net50_26w_4s', 'res2next50'])
+def test_dilated_networks_equal_timm(name, output_stride):
+    dilations = {16: (1, 1, 1, 2), 8: (1, 1, 2, 4)}[output_stride]
+    ours = Res2Net(
+        **NETWORKS[name][0],
+        strides=tuple(1 if d > 1 else s for s, d in zip((1, 2, 2, 2), dilations)),
+        dilations=dilations,
+        contract_dilation=True,
+    ).eval()
+    theirs = randomise(timm.create_model(name, output_stride=output_stride, num_classes=0))
+    ours.load_state_dict(theirs.state_dict())
+    x = image(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(ours(x)[-1], theirs.forward_features(x))
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_parameter_counts_are_the_published_ones(name):
+    arguments, published = NETWORKS[name]
+    with torch.device('meta'):
+        network = Res2Net(**arguments)
+    assert sum(p.numel() for p in network.parameters()) + 2048 * 1000 + 1000 == published
+
+
+def test_parameter_count_of_18w6s_and_18w4s():
+    for arguments, published in (
+        (dict(scales=6, base_width=18), 25_158_664),
+        (dict(scales=4, base_width=18), 18_095_104),
+    ):
+        with torch.device('meta'):
+            network = Res2Net(**arguments)
+        assert sum(p.numel() for p in network.parameters()) + 2048 * 1000 + 1000 == published
+
+
+def test_mmdet_variant_equals_mmdet():
+    pytest.importorskip('mmdet')
+    from mmdet.models.backbones import Res2Net as MMDetRes2Net
+
+    theirs = randomise(MMDetRes2Net(depth=50, scales=4, base_width=26))
+    ours = Res2Net(depth=50, pool_at_stride_1=False, **V1B).eval()
+    missing, unexpected = ours.load_state_dict(theirs.state_dict())
+    assert not missing and not unexpected
+    x = image(1, 3, 75, 98)
+    with torch.no_grad():
+        for a, b in zip(ours(x), theirs(x), strict=True):
+            torch.testing.assert_close(a, b)
+        # The default is the authors' network, which differs from the first stage on.
+        exact = Res2Net(depth=50, **V1B).eval()
+        exact.load_state_dict(theirs.state_dict())
+        assert (exact(x)[0] - theirs(x)[0]).abs().max() > 1e-3
+
+
+def test_dilated_v1b_equals_mmdets():
+    # timm puts a 2x2 pooling into the dilated projection, which the authors' v1b hasn't.
+    pytest.importorskip('mmdet')
+    from mmdet.models.backbones import Res2Net as MMDetRes2Net
+
+    dilated = dict(depth=50, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4))
+    theirs = randomise(MMDetRes2Net(scales=4, base_width=26, **dilated))
+    ours = Res2Net(pool_at_stride_1=False, **V1B, **dilated).eval()
+    ours.load_state_dict(theirs.state_dict())
+    x = image(1, 3, 64, 64)
+    with torch.no_grad():
+        for a, b in zip(ours(x), theirs(x), strict=True):
+            torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize('deep', [False, True])
+def test_equals_mmpretrain(deep):
+    pytest.importorskip('mmpretrain')
+    from mmpretrain.models.backbones import Res2Net as MMPretrainRes2Net
+
+    theirs = randomise(MMPretrainRes2Net(depth=50, deep_stem=deep, avg_down=deep, out_indices=(0, 1, 2, 3)))
+    ours = Res2Net(depth=50, deep_stem=deep, avg_down=deep).eval()
+    ours.load_state_dict(theirs.state_dict())
+    x = image(1, 3, 75, 98)
+    with torch.no_grad():
+        for a, b in zip(ours(x), theirs(x), strict=True):
+            torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize(
+    'arguments,shapes',
+    [
+        (dict(), [(64, 24, 16), (128, 12, 8), (256, 6, 4), (512, 3, 2)]),
+        (dict(out_indices=(3, 1)), [(128, 12, 8), (512, 3, 2)]),
+        (dict(num_stages=3, out_indices=(2,)), [(256, 6, 4)]),
+        (dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), out_indices=(3,)), [(512, 12, 8)]),
+        (dict(strides=(2, 2, 2, 2), out_indices=(0,)), [(64, 12, 8)]),
+        (dict(with_se=True, se_ratio=4, out_indices=(0,)), [(64, 24, 16)]),
+        (dict(**V1B, out_indices=(3,)), [(512, 3, 2)]),
+        (dict(in_channels=1, out_indices=(3,)), [(512, 3, 2)]),
+        (dict(groups=2, scales=1, out_indices=(3,)), [(512, 3, 2)]),
+        (dict(base_channels=32, stem_channels=24, out_indices=(3,)), [(1024, 3, 2)]),
+        (dict(conv_cfg=dict(type='ConvWS'), norm_cfg=dict(type='GN', num_groups=2), base_width=8,
+              out_indices=(3,)), [(512, 3, 2)]),
+        (dict(multi_grid=(1, 2), out_indices=(3,)), [(512, 3, 2)]),
+    ],
+)  # fmt: skip
+def test_shapes(arguments, shapes):
+    network = Res2Net(**{**TINY, **arguments})
+    outs = network(image(2, arguments.get('in_channels', 3), 96, 64))
+    assert isinstance(outs, tuple)
+    assert [tuple(out.shape) for out in outs] == [(2, *shape) for shape in shapes]
+
+
+@pytest.mark.parametrize('depth,blocks', [(50, 16), (101, 33), (152, 50), (200, 66), ((2, 1, 3, 1), 7)])
+def test_depths(depth, blocks):
+    with torch.device('meta'):
+        network = Res2Net(depth)
+    assert sum(name.endswith('conv3') for name, _ in network.named_modules()) == blocks
+
+
+def test_dilation_arguments_reach_the_blocks():
+    def dilations(**arguments):
+        network = Res2Net(**TINY, strides=(1, 2, 1, 1), **arguments)
+        return [[block.convs[0].dilation[0] for block in stage] for stage in (network.layer3, network.layer4)]
+
+    assert dilations(dilations=(1, 1, 2, 4)) == [[2], [4, 4]]
+    assert dilations(dilations=(1, 1, 2, 4), contract_dilation=True) == [[1], [2, 4]]
+    # As in mmseg, multi_grid stands in place of the last stage's dilation.
+    assert dilations(dilations=(1, 1, 1, 2), multi_grid=(3, 5)) == [[1], [3, 5]]
+
+
+@pytest.mark.parametrize(
+    'arguments,message',
+    [
+        (dict(depth=18), 'depth=18.*50, 101, 152, 200'),
+        (dict(depth=()), r'depth=\(\)'),
+        (dict(depth=(3, 0, 6, 3)), 'depth'),
+        (dict(depth='50'), "depth='50'"),
+        (dict(num_stages=5), 'num_stages=5'),
+        (dict(strides=(1, 2)), 'strides has 2 entries'),
+        (dict(dilations=(1,)), 'dilations has 1 entries'),
+        (dict(out_indices=(4,)), r'out_indices=\(4,\)'),
+        (dict(out_indices=()), r'out_indices=\(\)'),
+        (dict(frozen_stages=5), 'frozen_stages=5'),
+        (dict(frozen_stages=-2), 'frozen_stages=-2'),
+        (dict(multi_grid=(1, 2)), r'multi_grid=\(1, 2\).*3 blocks'),
+        (dict(scales=0), 'scales=0'),
+        (dict(dcn=dict(type='DCNv2'), stage_with_dcn=(True,)), 'stage_with_dcn has 1'),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with torch.device('meta'), pytest.raises(ValueError, match=message):
+        Res2Net(**arguments)
+
+
+def test_every_parameter_learns():
+    network = Res2Net(**TINY, with_se=True, **V1B, zero_init_residual=False)
+    network.init_weights()
+    sum(out.square().mean() for out in network(image(2, 3, 64, 64))).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+@pytest.mark.parametrize('frozen_stages', [-1, 0, 1, 4])
+@pytest.mark.parametrize('deep', [False, True])
+def test_frozen_stages_neither_learn_nor_update_statistics(frozen_stages, deep):
+    network = Res2Net(**TINY, deep_stem=deep, frozen_stages=frozen_stages)
+    network.train()
+    before = copy.deepcopy(network.state_dict())
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    out = sum(out.square().mean() for out in network(image(2, 3, 64, 64)))
+    if out.requires_grad:
+        out.backward()
+        optimizer.step()
+    frozen = ['conv1', 'bn1'] * (frozen_stages >= 0) + [f'layer{i + 1}' for i in range(frozen_stages)]
+    changed = {k.split('.')[0] for k, v in network.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed.isdisjoint(frozen)
+    assert changed | set(frozen) == {'conv1', 'bn1', 'layer1', 'layer2', 'layer3', 'layer4'}
+
+
+def test_norm_eval_keeps_statistics_but_learns():
+    network = Res2Net(**TINY, norm_eval=True).train()
+    assert network.training and network.layer1[0].convs.training
+    before = copy.deepcopy(network.state_dict())
+    sum(out.mean() for out in network(image(2, 3, 64, 64))).backward()
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert network.bn1.weight.grad is not None
+
+
+def test_checkpointing_gives_equal_gradients():
+    plain = Res2Net(**TINY, zero_init_residual=False)
+    plain.init_weights()
+    recomputing = Res2Net(**TINY, with_cp=True)
+    recomputing.load_state_dict(plain.state_dict())
+    gradients = []
+    for network in (plain, recomputing):
+        x = image(2, 3, 64, 64).requires_grad_()
+        sum(out.square().mean() for out in network(x)).backward()
+        gradients.append([x.grad] + [p.grad for p in network.parameters()])
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_checkpointing_keeps_less_for_the_backward_pass():
+    def kept(with_cp):
+        network, sizes = Res2Net(**TINY, with_cp=with_cp), []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
+            network(image(2, 3, 64, 64).requires_grad_())
+        return sum(sizes)
+
+    assert kept(True) < 0.7 * kept(False)
+
+
+def test_zero_init_residual_starts_blocks_as_the_identity():
+    network = Res2Net(**TINY)
+    network.init_weights()
+    x = image(2, 64 * 8, 4, 4)
+    torch.testing.assert_close(network.layer4[1](x), x)
+    learning = Res2Net(**TINY, zero_init_residual=False)
+    learning.init_weights()
+    assert learning.layer4[1].bn3.weight.eq(1).all()
+
+
+@pytest.mark.parametrize('arguments', [dict(), V1B, dict(with_se=True), dict(groups=2)])
+def test_exports_with_dynamic_sizes(arguments):
+    network = randomise(Res2Net(**TINY, **arguments))
+    sizes = {
+        2: 32 * torch.export.Dim('h', min=2, max=64),
+        3: 32 * torch.export.Dim('w', min=2, max=64),
+    }
+    exported = torch.export.export(network, (image(1, 3, 64, 96),), dynamic_shapes=(sizes,))
+    x = image(1, 3, 160, 64)
+    for a, b in zip(exported.module()(x), network(x), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_traces():
+    network = randomise(Res2Net(**TINY))
+    traced = torch.jit.trace(network, image(1, 3, 64, 96))
+    x = image(1, 3, 77, 50)
+    for a, b in zip(traced(x), network(x), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize('kind', ['DCN', 'DCNv2'])
+def test_deformable_convolution_begins_as_the_plain_one(kind, tmp_path):
+    plain = randomise(Res2Net(**TINY))
+    torch.save(plain.state_dict(), tmp_path / 'plain.pth')
+    network = Res2Net(
+        **TINY,
+        dcn=dict(type=kind, deform_groups=1),
+        stage_with_dcn=(False, True, True, True),
+        init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'plain.pth')),
+    ).eval()
+    network.init_weights()
+    assert not hasattr(network.layer1[0].convs[0], 'conv_offset')
+    assert all(hasattr(conv, 'conv_offset') for block in network.layer4 for conv in block.convs)
+    x = image(1, 3, 64, 64)
+    for a, b in zip(network(x), plain(x), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('kind', ['DCN', 'DCNv2'])
+def test_deformable_convolution_learns_its_offsets(kind):
+    network = Res2Net(**TINY, dcn=dict(type=kind), stage_with_dcn=(True,) * 4, zero_init_residual=False)
+    network.init_weights()
+    offset = network.layer2[0].convs[0].conv_offset
+    assert not offset.weight.any() and not offset.bias.any()
+    network(image(2, 3, 64, 64))[-1].square().mean().backward()
+    assert offset.weight.grad.abs().sum() > 0
+
+
+def test_trained_deformable_weights_load_as_they_are(tmp_path):
+    arguments = dict(**TINY, dcn=dict(type='DCNv2'), stage_with_dcn=(False, False, False, True))
+    trained = randomise(Res2Net(**arguments))
+    for block in trained.layer4:
+        for conv in block.convs:
+            nn.init.normal_(conv.conv_offset.weight, std=0.1)
+    torch.save(trained.state_dict(), tmp_path / 'dcn.pth')
+    network = Res2Net(**arguments, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'dcn.pth')))
+    network.init_weights()
+    for name, value in trained.state_dict().items():
+        assert torch.equal(value, network.state_dict()[name]), name
+
+
+def test_plugins_in_the_stages_asked_for(tmp_path):
+    plain = randomise(Res2Net(**TINY))
+    torch.save(plain.state_dict(), tmp_path / 'plain.pth')
+    plugin = dict(
+        cfg=dict(type='ContextBlock', ratio=0.25),
+        stages=(False, True, True, False),
+        position='after_conv3',
+    )
+    network = Res2Net(
+        **TINY,
+        plugins=[plugin],
+        init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'plain.pth')),
+    )
+    network.init_weights()
+    having = {name.split('.')[0] for name, _ in network.named_modules() if 'context_block' in name}
+    assert having == {'layer2', 'layer3'}
+    assert torch.equal(network.layer2[0].convs[1].weight, plain.layer2[0].convs[1].weight)
+    assert network(image(1, 3, 64, 64))[-1].shape == (1, 512, 2, 2)
+
+
+def test_sync_bn():
+    network = Res2Net(**TINY, norm_cfg=dict(type='SyncBN', requires_grad=True))
+    assert isinstance(network.layer1[0].bns[0], nn.SyncBatchNorm)
+    assert revert_sync_batchnorm(network)(image(1, 3, 64, 64))[0].shape == (1, 64, 16, 16)
+
+
+class TestRes2Layer:
+    def test_continues_the_backbone_exactly(self, tmp_path):
+        whole = randomise(Res2Net(depth=50, **V1B))
+        torch.save({'state_dict': whole.state_dict()}, tmp_path / 'whole.pth')
+        init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'whole.pth'))
+        backbone = Res2Net(depth=50, num_stages=3, out_indices=(2,), **V1B, init_cfg=init_cfg).eval()
+        head = Res2Layer(depth=50, stage=3, avg_down=True, init_cfg=init_cfg).eval()
+        backbone.init_weights()
+        head.init_weights()
+        x = image(1, 3, 75, 98)
+        with torch.no_grad():
+            assert torch.equal(head(backbone(x)[0]), whole(x)[-1])
+
+    def test_is_registered_and_keeps_its_statistics(self):
+        from mmengine.registry import MODELS
+
+        layer = MODELS.build(dict(type='res2net_mm.Res2Layer', depth=50, stage=0, stride=1, norm_eval=True))
+        layer.train()
+        assert not any(m.training for m in layer.modules() if isinstance(m, nn.BatchNorm2d))
+        assert layer(image(1, 64, 8, 8)).shape == (1, 256, 8, 8)
+
+    def test_unknown_stage(self):
+        with pytest.raises(ValueError, match='stage=4'):
+            Res2Layer(stage=4)
+
+
+@pytest.mark.parametrize('scope', ['mmengine', 'mmdet', 'mmseg', 'mmpose', 'mmpretrain'])
+def test_builds_by_name_in_every_toolbox(scope):
+    import importlib
+
+    registry = pytest.importorskip(f'{scope}.registry')
+    assert importlib.import_module('res2net_mm')
+    assert isinstance(registry.MODELS.build(dict(type='res2net_mm.Res2Net', **TINY)), Res2Net)

@@ -1,0 +1,137 @@
+import copy
+import json
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from res2net_mm import preflight
+from res2net_mm.config import load_config
+from res2net_mm.errors import UserError
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+
+
+@pytest.fixture
+def coco(tmp_path):
+    root = tmp_path / 'coco'
+    for split in ('train2017', 'val2017'):
+        (root / split).mkdir(parents=True)
+        (root / 'annotations').mkdir(exist_ok=True)
+        (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps({}))
+    return root
+
+
+@pytest.fixture
+def cfg(coco):
+    return configured('faster_rcnn_r2n50_fpn_coco.py', coco)
+
+
+def configured(name, root):
+    cfg = load_config(str(CONFIGS / name))
+    for phase in ('train', 'val', 'test'):
+        cfg[f'{phase}_dataloader'].dataset.data_root = f'{root}/'
+    for phase in ('val', 'test'):
+        cfg[f'{phase}_evaluator'].ann_file = f'{root}/annotations/instances_val2017.json'
+    cfg.model.backbone.init_cfg = None
+    return cfg
+
+
+def message(cfg, mode='train', checkpoint=None):
+    with pytest.raises(UserError) as error:
+        preflight.check(cfg, mode, checkpoint)
+    return str(error.value)
+
+
+def test_a_complete_config_passes(cfg):
+    preflight.check(cfg, 'train')
+    preflight.check(cfg, 'test')
+
+
+def test_missing_data_is_listed_whole(cfg, coco):
+    (coco / 'val2017').rmdir()
+    (coco / 'annotations' / 'instances_train2017.json').unlink()
+    text = message(cfg)
+    assert f'train_dataloader.dataset.ann_file: {coco}/annotations/instances_train2017.json' in text
+    assert f'val_dataloader.dataset.data_prefix.img: {coco}/val2017' in text
+    assert 'Expected layout' in text and 'train2017/    118,287 images' in text
+    assert f'ln -s WHERE_IT_IS {coco}' in text and 'make demo' in text
+    text = message(cfg, 'test')
+    assert 'val2017' in text and 'instances_train2017.json:' not in text
+
+
+def test_missing_evaluator_file(cfg, coco):
+    cfg.val_evaluator.ann_file = str(coco / 'nowhere.json')
+    assert f'val_evaluator.ann_file: {coco}/nowhere.json' in message(cfg)
+
+
+def test_data_inside_wrappers(cfg, coco):
+    inner = copy.deepcopy(cfg.train_dataloader.dataset)
+    inner.ann_file = 'annotations/other.json'
+    cfg.train_dataloader.dataset = dict(
+        type='RepeatDataset', times=2, dataset=dict(type='ConcatDataset', datasets=[inner])
+    )
+    assert f'dataset.dataset.datasets.0.ann_file: {coco}/annotations/other.json' in message(cfg)
+
+
+def test_advice_fits_the_data():
+    assert 'VOC2007/' in preflight._advice('data/VOCdevkit/')
+    assert 'ln -s WHERE_IT_IS data/VOCdevkit' in preflight._advice('data/VOCdevkit/VOC2012')
+    assert 'python tools/make_demo_data.py data/demo' in preflight._advice('data/demo/coco/')
+    assert 'ln -s WHERE_IT_IS data/own' in preflight._advice('data/own/')
+
+
+def test_remote_data_is_not_looked_for(cfg):
+    cfg.train_dataloader.dataset.data_root = 's3://bucket/coco/'
+    preflight.check(cfg, 'train')
+
+
+@pytest.mark.parametrize(
+    'change,text',
+    [
+        (dict(model=dict(neck=dict(type='FNP'))), "model.neck.type = 'FNP'; did you mean 'FPN'?"),
+        (
+            dict(model=dict(backbone=dict(type='res2net_mm.Res2Nets'))),
+            "model.backbone.type = 'res2net_mm.Res2Nets'; did you mean 'Res2Net'?",
+        ),
+        (dict(optim_wrapper=dict(optimizer=dict(type='SDG'))), "optimizer.type = 'SDG'; did you mean 'SGD'?"),
+        (dict(default_hooks=dict(logger=dict(type='LogHook'))), "default_hooks.logger.type = 'LogHook'"),
+        (
+            dict(train_dataloader=dict(dataset=dict(pipeline=[dict(type='LoadImage')]))),
+            "train_dataloader.dataset.pipeline.0.type = 'LoadImage'",
+        ),
+    ],
+)
+def test_unregistered_names(cfg, change, text):
+    cfg.merge_from_dict(change)
+    assert text in message(cfg)
+
+
+def test_unknown_toolbox(cfg):
+    cfg.default_scope = 'mmnone'
+    assert "default_scope is 'mmnone'" in message(cfg)
+
+
+def test_missing_checkpoints(cfg, tmp_path):
+    gone = str(tmp_path / 'gone.pth')
+    assert f'checkpoint not found: {gone}' in message(cfg, 'test', gone)
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=gone)
+    assert f'checkpoint not found: {gone}' in message(cfg)
+    preflight.check(cfg, 'test')  # what a test overwrites needn't be there
+    cfg.model.backbone.init_cfg.checkpoint = 'res2net://res2net51'
+    assert 'no such weights; there are res2net50_26w_4s' in message(cfg)
+
+
+@pytest.mark.parametrize('toolbox', ['mmdet', 'mmseg', 'mmpose', 'mmpretrain'])
+def test_no_config_of_the_toolboxes_is_refused_for_its_names(toolbox):
+    """Every name in a sample of the toolboxes' own configs is found."""
+    package = pytest.importorskip(toolbox)
+    files = sorted((Path(package.__file__).parent / '.mim' / 'configs').glob('[a-z]*/**/*.py'))
+    if not files:
+        pytest.skip(f'{toolbox} is installed without its configs')
+    from mmengine.registry import DefaultScope
+
+    for file in files[:: len(files) // 12]:
+        cfg = Config.fromfile(file)
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', toolbox)):
+            preflight.check_names(cfg)

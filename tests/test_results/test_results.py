@@ -1,0 +1,55 @@
+import json
+
+from rich.console import Console
+
+from res2net_mm.results.curves import plot_curves, read_scalars
+from res2net_mm.results.metrics import metrics_table
+
+
+def shown(table):
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
+
+
+def test_coco_metrics_in_cocos_columns():
+    metrics = {f'coco/bbox_{k}': v for k, v in {
+        'mAP': 0.337, 'mAP_50': 0.536, 'mAP_75': 0.36, 'mAP_s': -1.0, 'mAP_m': 0.383, 'mAP_l': 0.511,
+        'AR@100': 0.45,
+    }.items()}  # fmt: skip
+    text = shown(metrics_table(metrics, 'a run'))
+    assert 'a run' in text
+    header, values = (next(x for x in text.splitlines() if k in x) for k in ('AP50', 'bbox'))
+    cells = [c.strip() for c in values.replace('│', '|').split('|') if c.strip()]
+    assert cells == ['bbox', '0.337', '0.536', '0.360', '-', '0.383', '0.511', '0.450']
+    assert [c for c in header.replace('┃', ' ').split()] == 'AP AP50 AP75 APs APm APl AR'.split()
+
+
+def test_masks_have_a_row_of_their_own():
+    text = shown(metrics_table({'coco/bbox_mAP': 0.4, 'coco/segm_mAP': 0.3}, ''))
+    assert 'bbox' in text and 'segm' in text and '0.300' in text
+
+
+def test_other_metrics_as_they_are():
+    text = shown(metrics_table({'mIoU': 79.2, 'pascal_voc/mAP': 0.744, 'n': 3}, ''))
+    assert '79.2000' in text and 'pascal_voc/mAP' in text and '0.7440' in text
+
+
+def test_curves(tmp_path):
+    for name, steps in (('20260101_000000', (10, 20)), ('20260102_000000', (20, 30))):
+        folder = tmp_path / name / 'vis_data'
+        folder.mkdir(parents=True)
+        records = [dict(loss=1 / s, loss_cls=0.5 / s, lr=0.1, epoch=1, step=s) for s in steps]
+        records.append({'coco/bbox_mAP': 0.1, 'coco/bbox_mAP_50': 0.2, 'step': steps[-1] // 10})
+        (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, records)))
+    train, val = read_scalars(tmp_path)
+    assert [r['step'] for r in train] == [10, 20, 30]
+    assert [r['step'] for r in val] == [2, 3]
+    path = plot_curves(tmp_path)
+    assert path == tmp_path / 'curves.png' and path.read_bytes().startswith(b'\x89PNG')
+
+
+def test_no_curves_of_a_run_without_records(tmp_path):
+    assert plot_curves(tmp_path) is None
+    assert not list(tmp_path.iterdir())
