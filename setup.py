@@ -7,7 +7,6 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-MIM_FILES = ('configs', 'tools', 'model-index.yml')
 
 
 class BuildPyWithMim(build_py):
@@ -18,16 +17,11 @@ class BuildPyWithMim(build_py):
         mim = Path(ROOT if self.editable_mode else self.build_lib, 'res2net_mm', '.mim')
         shutil.rmtree(mim, ignore_errors=True)
         mim.mkdir(parents=True)
-        for name in MIM_FILES:
-            source = ROOT / name
-            if not source.exists():
-                continue
+        for name in ('configs', 'tools'):
             if self.editable_mode:
                 (mim / name).symlink_to(Path('..', '..', name))
-            elif source.is_dir():
-                shutil.copytree(source, mim / name, ignore=shutil.ignore_patterns('__pycache__'))
             else:
-                shutil.copy(source, mim / name)
+                shutil.copytree(ROOT / name, mim / name, ignore=shutil.ignore_patterns('__pycache__'))
 
 
 setup(cmdclass={'build_py': BuildPyWithMim})

@@ -58,6 +58,14 @@ compile() {  # compile NAME: put its wheel, built against this environment's PyT
     pip wheel --no-deps --no-build-isolation -w "$wheels/new" "./$source" && mv "$wheels"/new/*.whl "$wheels"
 }
 
+candidates=(python3.11 python3.12 python3.10 python3)
+[[ ! -x .venv/bin/pip ]] || candidates=(.venv/bin/python "${candidates[@]}")
+[[ -z ${PYTHON:-} ]] || candidates=("$PYTHON")
+python=$(find_python "${candidates[@]}") ||
+    die "needs CPython 3.10, 3.11 or 3.12 with venv and C headers (on Debian: python3-venv and python3-dev), and none" \
+        "of '${candidates[*]}' is that; name one with PYTHON=/path/to/python."
+version=$("$python" --version)
+
 # mmcv's ops run on a GPU only if they are compiled with the CUDA version that PyTorch was compiled with.
 cuda=$(pin nvidia-cuda-runtime-cu12 | cut -d. -f1,2)
 gpu=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | grep -E '^[0-9.]+$' | sort -u |
@@ -73,17 +81,11 @@ else
 fi
 
 # Is it done already? An environment with ops for a GPU also serves where there is none.
-hash=$(cat requirements/* setup.py | cksum | tr ' ' -)
+contents="$(cat requirements/* setup.py | cksum), $version"
 case $(cat $stamp 2>/dev/null || true) in
-    "$hash $mode" | "$hash cuda" | "$hash wheel") echo "The environment in .venv is complete."; exit ;;
+    "$contents, $mode" | "$contents, cuda" | "$contents, wheel") echo "The environment in .venv is complete."; exit ;;
 esac
 
-candidates=(python3.11 python3.12 python3.10 python3)
-[[ ! -x .venv/bin/pip ]] || candidates=(.venv/bin/python "${candidates[@]}")
-[[ -z ${PYTHON:-} ]] || candidates=("$PYTHON")
-python=$(find_python "${candidates[@]}") ||
-    die "needs CPython 3.10, 3.11 or 3.12 with venv and C headers (on Debian: python3-venv and python3-dev), and none" \
-        "of '${candidates[*]}' is that; name one with PYTHON=/path/to/python."
 command -v git >/dev/null || die "needs git, and there is none on PATH."
 "${CXX:-c++}" -std=c++17 -fsyntax-only -x c++ - <<<'#include <vector>' 2>/dev/null ||
     die "needs a C++17 compiler, and '${CXX:-c++}' is none (on Debian: g++); name yours with CXX."
@@ -100,11 +102,10 @@ if [[ $mode == cpu && -n $gpu ]]; then
         "https://onedl-mmcv.readthedocs.io/en/latest/get_started/installation.html"
 fi
 
-version='import sys; print(*sys.version_info[:2])'
-if [[ ! -x .venv/bin/pip || $(.venv/bin/python -c "$version") != "$("$python" -c "$version")" ]]; then
-    rm -rf .venv
+if [[ ! -x .venv/bin/pip || $(.venv/bin/python --version) != "$version" ]]; then
+    rm -rf .venv/bin .venv  # bin first, so that an interrupted removal starts over
     mkdir .venv
-    step "Making .venv with $("$python" --version)" "$python" -m venv .venv
+    step "Making .venv with $version" "$python" -m venv .venv
 fi
 rm -f $stamp
 export PATH=$PWD/.venv/bin:$PATH  # PyTorch looks for ninja there
@@ -138,7 +139,9 @@ step "Installing mmcv" pip_install --no-deps --force-reinstall "${MMCV_WHEEL:-$(
 step "Installing mmpose and this project" pip_install --no-deps "$(wheel xtcocotools)" mmpose -e .
 step "Checking that all of it imports in one process" .venv/bin/python - <<'PY'
 import mmcv.ops, mmdet, mmpose, mmpretrain, mmseg, torch, res2net_mm  # noqa: E401
-print(*(f'{m.__name__} {m.__version__}' for m in (torch, mmcv, mmdet, mmseg, mmpretrain, mmpose, res2net_mm)), sep=', ')
+modules = torch, mmcv, mmdet, mmseg, mmpretrain, mmpose, res2net_mm
+print('Ready:', ', '.join(f'{module.__name__} {module.__version__}' for module in modules))
 PY
+tail -n 1 $log
 rm -rf .venv/src
-echo "$hash $mode" >$stamp
+echo "$contents, $mode" >$stamp

@@ -1,13 +1,14 @@
 """Reading configs: ``res2net_mm::NAME.py`` as a base, and ``--cfg-options`` that are checked."""
 
 import argparse
+import copy
 import difflib
 import importlib
 import inspect
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import DefaultScope, Registry
 
 from .errors import UserError
@@ -49,7 +50,19 @@ def load_config(path: str, options: dict | None = None) -> Config:
         for key in options or {}:
             check_option(cfg, key)
     cfg.merge_from_dict(options or {})
+    _start_alike(cfg, options or {})
     return cfg
+
+
+def _start_alike(cfg: Config, options: dict) -> None:
+    """A C4 detector's shared head is its backbone's last stage: options for the weights hold for both."""
+    head = cfg.get('model', {}).get('roi_head', {}).get('shared_head')
+    of_backbone, of_head = (
+        any(key.startswith(f'model.{part}.init_cfg') for key in options)
+        for part in ('backbone', 'roi_head.shared_head')
+    )
+    if head and of_backbone and not of_head:
+        head.init_cfg = copy.deepcopy(cfg.model.backbone.init_cfg)
 
 
 def shipped_config(address: str) -> str:
@@ -73,18 +86,20 @@ def allow_shipped_bases() -> None:
     Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The most similar of some names, or None."""
-    return next(iter(difflib.get_close_matches(name, [str(n) for n in names], n=1)), None)
+def nearest(name: str, names: Iterable[str], most: int = 1) -> str:
+    """The most similar of some names, joined by 'or'; empty if there is none."""
+    return ' or '.join(difflib.get_close_matches(name, [str(n) for n in names], n=most))
 
 
 def check_option(cfg: Config, option: str) -> None:
     """Check that a dotted key is in the config, or that the class it belongs to takes it.
 
+    Where the key is inside of something that is None, that becomes a dict: mmengine merges none into None.
+
     Raises:
         UserError: Naming the first unknown part and what comes nearest to it.
     """
-    node, done = cfg._cfg_dict, []
+    node, parent, done = cfg._cfg_dict, None, []
     for part in option.split('.'):
         if isinstance(node, (list, tuple)):
             if not part.isdigit() or int(part) >= len(node):
@@ -92,7 +107,7 @@ def check_option(cfg: Config, option: str) -> None:
                     f'--cfg-options {option}: {".".join(done)} is a list of {len(node)}; '
                     f'{part!r} is no index of it'
                 )
-            node = node[int(part)]
+            node, parent = node[int(part)], node
         elif isinstance(node, dict):
             if part not in node:
                 accepted = _accepted(node, done)
@@ -106,9 +121,12 @@ def check_option(cfg: Config, option: str) -> None:
                     + (f'; did you mean {".".join([*done, near])}?' if near else '')
                     + f'\nIt has: {", ".join(sorted(names - {"_scope_"}))}'
                 )
-            node = node[part]
+            node, parent = node[part], node
+        elif node is None:
+            parent[int(done[-1]) if isinstance(parent, list) else done[-1]] = ConfigDict()
+            return
         else:
-            return  # a value that the option replaces by a dict
+            raise UserError(f'--cfg-options {option}: {".".join(done)} is {node!r}, which has no {part!r}')
         done.append(part)
 
 
@@ -126,7 +144,7 @@ def _accepted(node: dict, path: list[str]) -> set[str] | None:
         return _parameters(set_random_seed)
     if path[-1].endswith('_dataloader'):
         return _parameters(DataLoader) | {'num_batch_per_epoch'}
-    if path[-1] in ('dist_cfg', 'mp_cfg', 'cfg'):
+    if not node or path[-1] in ('dist_cfg', 'mp_cfg', 'cfg'):
         return None
     return set()
 
@@ -157,7 +175,12 @@ def registries() -> list[Registry]:
 
 
 def find_registered(name: str):
-    """The class or function registered under a name in the default scope or the one it names, or None."""
+    """The class or function registered under a name in the default scope or the one it names, or None.
+
+    mmcv's ops go by their names without being registered: ``RoIAlign``, ``nms``.
+    """
+    import mmcv.ops
+
     for registry in registries():
         try:
             found = registry.get(name)
@@ -165,4 +188,4 @@ def find_registered(name: str):
             continue
         if found is not None:
             return found
-    return None
+    return getattr(mmcv.ops, name, None)

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,17 @@ VOC_LAYOUT = """\
     VOC2007/  Annotations/  ImageSets/  JPEGImages/  SegmentationClass/
     VOC2012/  Annotations/  ImageSets/  JPEGImages/  SegmentationClass/  SegmentationClassAug/
   (VOCtrainval_06-Nov-2007.tar, VOCtest_06-Nov-2007.tar, VOCtrainval_11-May-2012.tar, unpacked there)"""
-UNREGISTERED = ('nms', 'nms_cfg', 'nms_pre_cfg')  # keys whose `type` names a function of mmcv.ops
+# Where `type` names something registered. Elsewhere it may be anything: a transform of albumentations, a
+# tokenizer, a keyword of a neck's own.
+REGISTERED = re.compile(
+    r"""(model(\.\w+)*\.(backbone|neck|head|\w+_head|data_preprocessor|loss\w*|norm_cfg|conv_cfg|act_cfg)
+        |model
+        |\w+_dataloader(\.(dataset|datasets|sampler|batch_sampler|pipeline|\d+))*
+        |\w+_evaluator | optim_wrapper(\.optimizer)? | param_scheduler | (default|custom)_hooks(\.\w+)?
+        |visualizer | (train|val|test)_cfg
+        )(\.\d+)?""",
+    re.VERBOSE,
+)
 
 
 def check(cfg: Config, mode: str, checkpoint: str | None = None) -> None:
@@ -63,23 +74,18 @@ def walk(node, path: tuple = ()) -> Iterator[tuple[tuple, dict]]:
 
 
 def check_names(cfg: Config) -> None:
-    """Check that every ``type`` in a config is registered.
+    """Check that the types of a config's models, data sets, transforms, hooks ... are registered.
 
     Raises:
         UserError: Naming each unknown one, where it is and what comes nearest.
     """
     unknown = []
     for path, node in walk(cfg._cfg_dict):
-        name = node.get('type')
-        if not isinstance(name, str) or (path and path[-1] in UNREGISTERED):
-            continue
-        if find_registered(name) is None:
+        name, where = node.get('type'), '.'.join(map(str, path))
+        if isinstance(name, str) and REGISTERED.fullmatch(where) and find_registered(name) is None:
             known = {n for r in registries() for n in (*r.module_dict, *_of(r.parent))}
-            near = nearest(name.rpartition('.')[2], known)
-            unknown.append(
-                f'  {".".join(map(str, path))}.type = {name!r}'
-                + (f'; did you mean {near!r}?' if near else '')
-            )
+            near = nearest(name.rpartition('.')[2], known, most=3)
+            unknown.append(f'  {where}.type = {name!r}' + (f'; did you mean {near}?' if near else ''))
     if unknown:
         scope = cfg.get('default_scope')
         raise UserError(

@@ -46,7 +46,16 @@ def prepare(args: argparse.Namespace) -> Config:
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs', Path(args.config.partition('::')[2] or args.config).stem))
     refuse_pickled_code()
+    if args.launcher == 'pytorch' and not torch.cuda.is_available():
+        use_gloo(cfg)
     return cfg
+
+
+def use_gloo(cfg: Config) -> None:
+    """Join several processes on CPUs, where mmengine's own start of them asks for a GPU."""
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
 
 
 def train(args: argparse.Namespace) -> None:

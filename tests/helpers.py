@@ -13,4 +13,5 @@ def randomise(module: nn.Module) -> nn.Module:
             layer.bias.data.uniform_(-0.2, 0.2, generator=generator)
             layer.running_mean.uniform_(-0.2, 0.2, generator=generator)
             layer.running_var.uniform_(0.5, 1.5, generator=generator)
-    return module.eval()
+    module.eval()  # mmdet's networks return nothing from it
+    return module

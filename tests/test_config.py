@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from res2net_mm.config import CfgOptions, load_config
+from res2net_mm.config import CfgOptions, check_option, load_config
 from res2net_mm.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
@@ -67,12 +67,11 @@ def test_options_that_the_config_or_its_classes_know(option, value, where):
         ('train_dataloader.dataset.pipeline.9.scale', 'pipeline is a list of 5; .9. is no index'),
         ('train_dataloader.dataset.pipeline.x.scale', '.x. is no index'),
         ('model.backbone.xyz', 'It has: .*avg_down.*zero_init_residual'),
-        ('randomness.sed', 'randomness.seed'),
     ],
 )
 def test_unknown_options_name_the_nearest_key(option, message):
     with pytest.raises(UserError, match=message):
-        load_config(FPN, {'randomness.seed': 1, option: 1} if 'randomness' in option else {option: 1})
+        load_config(FPN, {option: 1})
 
 
 def test_config_not_found_names_the_nearest():
@@ -88,3 +87,34 @@ def test_an_option_without_a_value_is_a_usage_error(capsys):
     with pytest.raises(SystemExit):
         parser.parse_args(['--cfg-options', 'model.backbone.depth'])
     assert "'model.backbone.depth' is not of the form KEY=VALUE" in capsys.readouterr().err
+
+
+def test_options_of_dicts_without_a_class():
+    cfg = Config(dict(randomness=dict(seed=0), train_dataloader=dict(batch_size=2)))
+    check_option(cfg, 'randomness.deterministic')
+    check_option(cfg, 'train_dataloader.num_workers')
+    with pytest.raises(UserError, match='did you mean randomness.seed'):
+        check_option(cfg, 'randomness.sed')
+    with pytest.raises(UserError, match='did you mean train_dataloader.num_workers'):
+        check_option(cfg, 'train_dataloader.num_worker')
+
+
+@pytest.mark.parametrize('name', ['faster_rcnn_r2n50_coco.py', 'faster_rcnn_r50_coco.py'])
+def test_a_shared_head_starts_as_its_backbone_does(name):
+    file = str(CONFIGS / name)
+    model = load_config(file).model
+    assert model.roi_head.shared_head.init_cfg == model.backbone.init_cfg
+    model = load_config(file, {'model.backbone.init_cfg': None}).model
+    assert model.roi_head.shared_head.init_cfg is None
+    model = load_config(file, {'model.backbone.init_cfg.checkpoint': 'x.pth'}).model
+    assert model.roi_head.shared_head.init_cfg.checkpoint == 'x.pth'
+    options = {'model.backbone.init_cfg': None, 'model.roi_head.shared_head.init_cfg.checkpoint': 'y.pth'}
+    assert load_config(file, options).model.roi_head.shared_head.init_cfg.checkpoint == 'y.pth'
+
+
+def test_options_make_a_dict_of_none():
+    file = str(CONFIGS / 'demo' / 'faster_rcnn_r2n50_fpn_coco.py')
+    options = {'model.backbone.init_cfg.type': 'Pretrained', 'model.backbone.init_cfg.checkpoint': 'x.pth'}
+    assert load_config(file, options).model.backbone.init_cfg == dict(type='Pretrained', checkpoint='x.pth')
+    with pytest.raises(UserError, match="model.backbone.depth is 50, which has no 'x'"):
+        load_config(file, {'model.backbone.depth.x': 1})

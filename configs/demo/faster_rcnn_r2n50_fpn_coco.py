@@ -6,13 +6,13 @@ data_root = 'data/demo/coco/'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(256, 192), keep_ratio=True),
+    dict(type='Resize', scale=(200, 150), keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(256, 192), keep_ratio=True),
+    dict(type='Resize', scale=(200, 150), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',
@@ -20,7 +20,7 @@ test_pipeline = [
     ),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     dataset=dict(data_root=data_root, filter_cfg=dict(min_size=8), pipeline=train_pipeline),
 )
@@ -29,17 +29,21 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 
-# Nothing is pretrained, so nothing is frozen.
-model = dict(backbone=dict(init_cfg=None, frozen_stages=-1, norm_eval=False))
+# Nothing is pretrained, so nothing is frozen. A few objects an image need fewer RoIs: 64 in training, 200
+# proposals in testing.
+model = dict(
+    backbone=dict(init_cfg=None, frozen_stages=-1, norm_eval=False),
+    train_cfg=dict(rcnn=dict(sampler=dict(num=64))),
+    test_cfg=dict(rpn=dict(max_per_img=200)),
+)
 
-train_cfg = dict(max_epochs=6, val_interval=2)
+train_cfg = dict(max_epochs=3, val_interval=1)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
-    dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True, T_max=6, eta_min=1e-6),
+    dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True, T_max=3, eta_min=1e-6),
 ]
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='AdamW', lr=3e-4, weight_decay=0.05),
+    optimizer=dict(_delete_=True, type='AdamW', lr=4e-4, weight_decay=0.05, fused=True),
     clip_grad=dict(max_norm=10),
 )
 default_hooks = dict(logger=dict(interval=10))
-env_cfg = dict(dist_cfg=dict(backend='gloo'))

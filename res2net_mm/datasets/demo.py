@@ -3,8 +3,9 @@
 The real dataset classes of mmdet, mmseg and mmpose read it with nothing but ``data_root`` changed.
 What an annotation is of is the visible part of an object. Equal arguments write equal bytes.
 """
-import functools
+
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -27,9 +28,16 @@ VERSION = 1  # to be raised with every change of what is drawn or written
 MANIFEST = 'demo.json'
 
 # Pictures per split.
-COUNTS = {'coco/train': 480, 'coco/val': 80,
-          'VOC2007/train': 60, 'VOC2007/val': 60, 'VOC2007/test': 60,
-          'VOC2012/train': 60, 'VOC2012/aug': 60, 'VOC2012/val': 40}
+COUNTS = {
+    'coco/train': 480,
+    'coco/val': 80,
+    'VOC2007/train': 60,
+    'VOC2007/val': 60,
+    'VOC2007/test': 60,
+    'VOC2012/train': 60,
+    'VOC2012/aug': 60,
+    'VOC2012/val': 40,
+}
 
 # COCO's categories as 'supercategory: id name, ...'.
 _COCO = """
@@ -52,26 +60,66 @@ indoor: 84 book, 85 clock, 86 vase, 87 scissors, 88 teddy bear, 89 hair drier, 9
 COCO_CATEGORIES = [
     {'supercategory': supercategory, 'id': int(number), 'name': name}
     for supercategory, members in (line.split(': ') for line in _COCO.strip().splitlines())
-    for number, name in (member.split(' ', 1) for member in members.split(', '))]
+    for number, name in (member.split(' ', 1) for member in members.split(', '))
+]
 COCO_IDS = {category['name']: category['id'] for category in COCO_CATEGORIES}
 # The bones between key points, counted from 1 as COCO does.
-SKELETON = [[16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13], [6, 7], [6, 8],
-            [7, 9], [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 7]]
+SKELETON = [
+    [16, 14],
+    [14, 12],
+    [17, 15],
+    [15, 13],
+    [12, 13],
+    [6, 12],
+    [7, 13],
+    [6, 7],
+    [6, 8],
+    [7, 9],
+    [8, 10],
+    [9, 11],
+    [2, 3],
+    [1, 2],
+    [1, 3],
+    [2, 4],
+    [3, 5],
+    [4, 6],
+    [5, 7],
+]
 
-VOC_CLASSES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair',
-               'cow', 'diningtable', 'dog', 'horse', 'motorbike', 'person', 'pottedplant', 'sheep',
-               'sofa', 'train', 'tvmonitor')
+VOC_CLASSES = (
+    'aeroplane',
+    'bicycle',
+    'bird',
+    'boat',
+    'bottle',
+    'bus',
+    'car',
+    'cat',
+    'chair',
+    'cow',
+    'diningtable',
+    'dog',
+    'horse',
+    'motorbike',
+    'person',
+    'pottedplant',
+    'sheep',
+    'sofa',
+    'train',
+    'tvmonitor',
+)
 VOC_NAMES = {'airplane': 'aeroplane', 'potted plant': 'pottedplant', 'tv': 'tvmonitor'}
 VOC_VOID = 255
-VOC_DIFFICULT_AREA = 22 ** 2  # an object below is marked difficult
+VOC_DIFFICULT_AREA = 22**2  # an object below is marked difficult
 
 
 class DemoDataError(Exception):
     """Why the demo data could not be written, for the user to read."""
 
 
-def make_demo_data(root: str | Path, counts: dict[str, int] | None = None, seed: int = 0,
-                   workers: int | None = None) -> tuple[dict, bool]:
+def make_demo_data(
+    root: str | Path, counts: dict[str, int] | None = None, seed: int = 0, workers: int | None = None
+) -> tuple[dict, bool]:
     """Write the demo data set, or leave it alone where it is complete.
 
     It is written next to ``root`` and renamed at the end: what is at ``root`` is always whole.
@@ -89,8 +137,7 @@ def make_demo_data(root: str | Path, counts: dict[str, int] | None = None, seed:
         DemoDataError: If something else is at ``root``, or it can't be written.
     """
     root = Path(root).expanduser().resolve()
-    wanted = {'made_by': 'res2net_mm', 'version': VERSION, 'seed': seed,
-              'counts': dict(counts or COUNTS)}
+    wanted = {'made_by': 'res2net_mm', 'version': VERSION, 'seed': seed, 'counts': dict(counts or COUNTS)}
     found = _read_manifest(root, wanted)
     if found:
         return found, False
@@ -98,16 +145,14 @@ def make_demo_data(root: str | Path, counts: dict[str, int] | None = None, seed:
         root.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f'.{root.name}-', suffix='.part', dir=root.parent))
     except OSError as error:
-        raise DemoDataError(f'can\'t write next to {root}: {error.strerror}') from error
+        raise DemoDataError(f"can't write next to {root}: {error.strerror}") from error
     try:
         manifest = dict(wanted, **_write(part, wanted['counts'], seed, workers or os.cpu_count()))
         _write_json(part / MANIFEST, manifest)
         part.chmod(0o755)  # mkdtemp's folders are private
         part.rename(root)
     except OSError as error:
-        raise DemoDataError(f'can\'t write {root}: {error.strerror or error}') from error
-    except BrokenExecutor as error:
-        raise DemoDataError('a drawing process died: is there too little memory?') from error
+        raise DemoDataError(f"can't write {root}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return manifest, True
@@ -137,16 +182,21 @@ def describe(manifest: dict) -> list[str]:
     counts, objects = manifest['counts'], manifest['objects']
     lines = []
     for name in ('coco', 'VOC2007', 'VOC2012'):
-        splits = ', '.join(f'{n} {split.split("/")[1]}' for split, n in counts.items()
-                           if split.startswith(f'{name}/'))
+        splits = ', '.join(
+            f'{n} {split.split("/")[1]}' for split, n in counts.items() if split.startswith(f'{name}/')
+        )
         held = objects[name]
-        lines.append(f'{name}: {splits} images; {sum(held["sizes"].values())} objects: '
-                     + ', '.join(f'{n} {k}' for k, n in held['sizes'].items()) + '; '
-                     + ', '.join(f'{n} {k}' for k, n in held['categories'].items()))
+        lines.append(
+            f'{name}: {splits} images; {sum(held["sizes"].values())} objects: '
+            + ', '.join(f'{n} {k}' for k, n in held['sizes'].items())
+            + '; '
+            + ', '.join(f'{n} {k}' for k, n in held['categories'].items())
+        )
     return lines
 
 
 # ---- all the splits ----------------------------------------------------------------------------
+
 
 def _write(root: Path, counts: dict[str, int], seed: int, workers: int) -> dict:
     """Write all the splits under ``root``, return what goes into the manifest."""
@@ -160,19 +210,20 @@ def _write(root: Path, counts: dict[str, int], seed: int, workers: int) -> dict:
     for folder in ('coco/train2017', 'coco/val2017', 'coco/annotations'):
         (root / folder).mkdir(parents=True)
     for name in ('VOC2007', 'VOC2012'):
-        for folder in ('Annotations', 'ImageSets/Main', 'ImageSets/Segmentation', 'JPEGImages',
-                       'SegmentationClass', 'SegmentationObject'):
+        for folder in (
+            'Annotations',
+            'ImageSets/Main',
+            'ImageSets/Segmentation',
+            'JPEGImages',
+            'SegmentationClass',
+            'SegmentationObject',
+        ):
             (root / 'VOCdevkit' / name / folder).mkdir(parents=True)
     (root / 'VOCdevkit/VOC2012/SegmentationClassAug').mkdir()
 
-    draw = functools.partial(_draw, root, seed)
-    if workers > 1:
-        with ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
-            records = list(pool.map(draw, jobs, chunksize=8))
-    else:
-        records = [draw(job) for job in jobs]
+    records = _draw_all(root, seed, jobs, workers)
     by_split = {split: [] for split in counts}
-    for (split, _, _), record in zip(jobs, records):
+    for (split, _, _), record in zip(jobs, records, strict=True):
         by_split[split].append(record)
 
     _write_coco_annotations(root / 'coco/annotations', by_split)
@@ -180,19 +231,59 @@ def _write(root: Path, counts: dict[str, int], seed: int, workers: int) -> dict:
         _write_voc_lists(root / 'VOCdevkit' / name / 'ImageSets', name, by_split)
     objects = {}
     for name in ('coco', 'VOC2007', 'VOC2012'):
-        held = [held for split in counts if split.startswith(f'{name}/')
-                for record in by_split[split] for held in record['objects']]
+        held = [
+            held
+            for split in counts
+            if split.startswith(f'{name}/')
+            for record in by_split[split]
+            for held in record['objects']
+        ]
         sizes = Counter('crowd' if crowd else _size(area) for _, area, crowd in held)
         categories = Counter(category for category, _, crowd in held if not crowd)
         objects[name] = {
             'sizes': {k: sizes[k] for k in ('small', 'medium', 'large', 'crowd') if sizes[k]},
-            'categories': dict(sorted(categories.items(), key=lambda item: (-item[1], item[0])))}
+            'categories': dict(sorted(categories.items(), key=lambda item: (-item[1], item[0]))),
+        }
     return {'files': _count_files(root) + 1, 'objects': objects}
 
 
-def _start_worker() -> None:
+def _draw_all(root: Path, seed: int, jobs: list[tuple], workers: int) -> list[dict]:
+    """Do the jobs in this process or in several."""
+    if workers == 1:
+        return [_draw(root, seed, job) for job in jobs]
+    # Not forked: a child hangs where its parent had used OpenCV's threads.
+    spawn = multiprocessing.get_context('spawn')
+    running, records = [], [None] * len(jobs)
+    try:
+        for first in range(workers):
+            here, there = spawn.Pipe(duplex=False)
+            args = there, root, seed, jobs[first::workers]
+            process = spawn.Process(target=_work, args=args, daemon=True)
+            process.start()
+            there.close()
+            running.append((process, here))
+        for first, (_, here) in enumerate(running):
+            try:
+                answer = here.recv()
+            except EOFError:
+                raise DemoDataError('a drawing process died: is there too little memory?') from None
+            if isinstance(answer, OSError):
+                raise answer
+            records[first::workers] = answer
+    finally:
+        for process, _ in running:
+            process.terminate()
+            process.join()
+    return records
+
+
+def _work(there: Connection, root: Path, seed: int, jobs: list[tuple]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     cv2.setNumThreads(1)
+    try:
+        there.send([_draw(root, seed, job) for job in jobs])
+    except OSError as error:
+        there.send(error)
 
 
 def _draw(root: Path, seed: int, job: tuple[str, int, int]) -> dict:
@@ -200,24 +291,25 @@ def _draw(root: Path, seed: int, job: tuple[str, int, int]) -> dict:
     split, index, number = job
     coco = split.startswith('coco/')
     # As in COCO, a few pictures have no object, and some have a crowd.
-    scene = draw_scene((seed, zlib.crc32(split.encode()), index),
-                       empty=coco and index % 160 == 40, crowd=coco and index % 12 == 5)
+    scene = draw_scene(
+        (seed, zlib.crc32(split.encode()), index),
+        empty=coco and index % 160 == 40,
+        crowd=coco and index % 12 == 5,
+    )
     if coco:
         record = _coco_record(scene.instances, number, *scene.image.shape[:2])
         path = root / f'{split}2017' / record['image']['file_name']
     else:
         name, part = split.split('/')
-        record = _write_voc_image(root / 'VOCdevkit' / name, part, number, scene.instances,
-                                  scene.image.shape)
+        record = _write_voc_image(root / 'VOCdevkit' / name, part, number, scene.instances, scene.image.shape)
         path = root / 'VOCdevkit' / name / 'JPEGImages' / f'{record["name"]}.jpg'
     path.write_bytes(cv2.imencode('.jpg', scene.image[..., ::-1])[1])
-    record['objects'] = [(o.category, int(np.count_nonzero(o.mask)), o.crowd)
-                         for o in scene.instances]
+    record['objects'] = [(o.category, int(np.count_nonzero(o.mask)), o.crowd) for o in scene.instances]
     return record
 
 
 def _size(area: float) -> str:
-    return 'small' if area < 32 ** 2 else 'medium' if area < 96 ** 2 else 'large'
+    return 'small' if area < 32**2 else 'medium' if area < 96**2 else 'large'
 
 
 def _count_files(root: Path) -> int:
@@ -230,15 +322,14 @@ def _write_json(path: Path, content: dict) -> None:
 
 # ---- COCO --------------------------------------------------------------------------------------
 
+
 def polygons(mask: np.ndarray) -> list[list[float]]:
     """The outlines of a mask's pieces as COCO has them: [x, y, x, y, ...], holes filled."""
     fine = 4  # the outline follows the pixels' edges, not their centres
-    enlarged = cv2.resize(mask.astype(np.uint8), None, fx=fine, fy=fine,
-                          interpolation=cv2.INTER_NEAREST)
+    enlarged = cv2.resize(mask.astype(np.uint8), None, fx=fine, fy=fine, interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(enlarged, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    outlines = (cv2.approxPolyDP(contour, .5 * fine, True)[:, 0] for contour in contours)
-    return [((outline + .5) / fine).ravel().round(2).tolist()
-            for outline in outlines if len(outline) >= 3]
+    outlines = (cv2.approxPolyDP(contour, 0.5 * fine, True)[:, 0] for contour in contours)
+    return [((outline + 0.5) / fine).ravel().round(2).tolist() for outline in outlines if len(outline) >= 3]
 
 
 def rle(mask: np.ndarray) -> dict:
@@ -250,8 +341,14 @@ def rle(mask: np.ndarray) -> dict:
 
 
 def _coco_record(instances: Sequence[Instance], number: int, height: int, width: int) -> dict:
-    image = {'license': 1, 'file_name': f'{number:012d}.jpg', 'height': height, 'width': width,
-             'date_captured': '2017-09-01 00:00:00', 'id': number}
+    image = {
+        'license': 1,
+        'file_name': f'{number:012d}.jpg',
+        'height': height,
+        'width': width,
+        'date_captured': '2017-09-01 00:00:00',
+        'id': number,
+    }
     annotations = []
     for instance in instances:
         if instance.crowd:
@@ -264,9 +361,14 @@ def _coco_record(instances: Sequence[Instance], number: int, height: int, width:
             area = round(sum(cv2.contourArea(o.astype(np.float32)) for o in outlines), 4)
             low, high = np.concatenate(outlines).min(0), np.concatenate(outlines).max(0)
         bbox = [round(float(v), 2) for v in (*low, *np.subtract(high, low))]
-        annotation = {'segmentation': segmentation, 'area': area, 'iscrowd': int(instance.crowd),
-                      'image_id': number, 'bbox': bbox,
-                      'category_id': COCO_IDS[instance.category]}
+        annotation = {
+            'segmentation': segmentation,
+            'area': area,
+            'iscrowd': int(instance.crowd),
+            'image_id': number,
+            'bbox': bbox,
+            'category_id': COCO_IDS[instance.category],
+        }
         if instance.category == 'person':
             keypoints = instance.keypoints
             if keypoints is None:
@@ -278,10 +380,15 @@ def _coco_record(instances: Sequence[Instance], number: int, height: int, width:
 
 
 def _write_coco_annotations(folder: Path, by_split: dict[str, list[dict]]) -> None:
-    info = {'description': 'Demo data of res2net_mm in the layout of COCO 2017', 'version': '1.0',
-            'url': '', 'year': 2017, 'contributor': 'res2net_mm', 'date_created': '2017/09/01'}
-    licenses = [{'id': 1, 'name': 'Apache License 2.0',
-                 'url': 'http://www.apache.org/licenses/LICENSE-2.0'}]
+    info = {
+        'description': 'Demo data of res2net_mm in the layout of COCO 2017',
+        'version': '1.0',
+        'url': '',
+        'year': 2017,
+        'contributor': 'res2net_mm',
+        'date_created': '2017/09/01',
+    }
+    licenses = [{'id': 1, 'name': 'Apache License 2.0', 'url': 'http://www.apache.org/licenses/LICENSE-2.0'}]
     person = dict(COCO_CATEGORIES[0], keypoints=list(KEYPOINTS), skeleton=SKELETON)
     identity = 0
     for split in ('train', 'val'):
@@ -295,14 +402,24 @@ def _write_coco_annotations(folder: Path, by_split: dict[str, list[dict]]) -> No
                     people.append(dict(annotation))
                     del annotation['keypoints'], annotation['num_keypoints']
                 instances.append(annotation)
-        for kind, categories, annotations in (('instances', COCO_CATEGORIES, instances),
-                                              ('person_keypoints', [person], people)):
-            _write_json(folder / f'{kind}_{split}2017.json', {
-                'info': info, 'licenses': licenses, 'images': images, 'annotations': annotations,
-                'categories': categories})
+        for kind, categories, annotations in (
+            ('instances', COCO_CATEGORIES, instances),
+            ('person_keypoints', [person], people),
+        ):
+            _write_json(
+                folder / f'{kind}_{split}2017.json',
+                {
+                    'info': info,
+                    'licenses': licenses,
+                    'images': images,
+                    'annotations': annotations,
+                    'categories': categories,
+                },
+            )
 
 
 # ---- VOC ---------------------------------------------------------------------------------------
+
 
 def voc_palette() -> list[int]:
     """VOC's 256 colours, [r, g, b, r, g, b, ...]: the bits of the index, dealt to the channels."""
@@ -312,8 +429,9 @@ def voc_palette() -> list[int]:
     return palette.ravel().tolist()
 
 
-def _write_voc_image(root: Path, part: str, number: int, instances: Sequence[Instance],
-                     shape: tuple[int, int, int]) -> dict:
+def _write_voc_image(
+    root: Path, part: str, number: int, instances: Sequence[Instance], shape: tuple[int, int, int]
+) -> dict:
     """Write a picture's XML and PNG files, return its name and its classes."""
     year = root.name
     name = f'{number:06d}' if year == 'VOC2007' else f'2012_{number:06d}'
@@ -321,29 +439,48 @@ def _write_voc_image(root: Path, part: str, number: int, instances: Sequence[Ins
     classes, objects = np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8)
     void = np.zeros((height, width), bool)
     tree = ElementTree.Element('annotation')
-    _xml(tree, {'folder': year, 'filename': f'{name}.jpg',
-                'source': {'database': 'res2net_mm demo data', 'annotation': year},
-                'size': {'width': width, 'height': height, 'depth': depth},
-                'segmented': int(part != 'aug')})
+    _xml(
+        tree,
+        {
+            'folder': year,
+            'filename': f'{name}.jpg',
+            'source': {'database': 'res2net_mm demo data', 'annotation': year},
+            'size': {'width': width, 'height': height, 'depth': depth},
+            'segmented': int(part != 'aug'),
+        },
+    )
     present = {}
     for order, instance in enumerate(instances, 1):
         label = VOC_NAMES.get(instance.category, instance.category)
         classes[instance.mask] = VOC_CLASSES.index(label) + 1
         objects[instance.mask] = order
-        border = cv2.morphologyEx(instance.mask.astype(np.uint8), cv2.MORPH_GRADIENT,
-                                  np.ones((3, 3), np.uint8))
+        border = cv2.morphologyEx(
+            instance.mask.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)
+        )
         void |= border > 0
         difficult = int(np.count_nonzero(instance.mask) < VOC_DIFFICULT_AREA)
         present[label] = present.get(label, False) or not difficult
         y, x = np.nonzero(instance.mask)
-        bndbox = {'xmin': x.min() + 1, 'ymin': y.min() + 1,  # the first pixel is 1
-                  'xmax': x.max() + 1, 'ymax': y.max() + 1}
-        _xml(tree, {'object': {'name': label, 'pose': 'Unspecified',
-                               'truncated': int(instance.truncated), 'difficult': difficult,
-                               'bndbox': bndbox}})
+        bndbox = {
+            'xmin': x.min() + 1,
+            'ymin': y.min() + 1,  # the first pixel is 1
+            'xmax': x.max() + 1,
+            'ymax': y.max() + 1,
+        }
+        _xml(
+            tree,
+            {
+                'object': {
+                    'name': label,
+                    'pose': 'Unspecified',
+                    'truncated': int(instance.truncated),
+                    'difficult': difficult,
+                    'bndbox': bndbox,
+                }
+            },
+        )
     ElementTree.indent(tree, '\t')
-    (root / 'Annotations' / f'{name}.xml').write_text(
-        ElementTree.tostring(tree, encoding='unicode') + '\n')
+    (root / 'Annotations' / f'{name}.xml').write_text(ElementTree.tostring(tree, encoding='unicode') + '\n')
     if year == 'VOC2012':
         # SBD's masks, as mmseg's voc_aug.py converts them, have neither void nor palette.
         Image.fromarray(classes).save(root / 'SegmentationClassAug' / f'{name}.png')
@@ -379,14 +516,15 @@ def _write_voc_lists(folder: Path, year: str, by_split: dict[str, list[dict]]) -
         lists['trainval'] = lists['train'] + lists['val']
     for split, members in seg.items():
         (folder / 'Segmentation' / f'{split}.txt').write_text(
-            ''.join(f'{record["name"]}\n' for record in members))
+            ''.join(f'{record["name"]}\n' for record in members)
+        )
     for split, members in main.items():
-        (folder / 'Main' / f'{split}.txt').write_text(
-            ''.join(f'{record["name"]}\n' for record in members))
+        (folder / 'Main' / f'{split}.txt').write_text(''.join(f'{record["name"]}\n' for record in members))
         for label in VOC_CLASSES:
             # 1: present, 0: only difficult ones, -1: absent
             (folder / 'Main' / f'{label}_{split}.txt').write_text(
-                ''.join(f'{record["name"]} {_presence(record, label):2d}\n' for record in members))
+                ''.join(f'{record["name"]} {_presence(record, label):2d}\n' for record in members)
+            )
 
 
 def _presence(record: dict, label: str) -> int:

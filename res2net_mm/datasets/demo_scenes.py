@@ -2,6 +2,7 @@
 
 All of a scene is drawn from one random generator, so it is a function of its seed.
 """
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,14 +23,14 @@ from .demo_figures import (
 
 # ---- backgrounds -------------------------------------------------------------------------------
 
+
 def _clouding(rng: np.random.Generator, height: int, width: int, cell: int) -> np.ndarray:
     """(height, width, 1) smooth noise about 0 with features of ``cell`` pixels."""
     grid = rng.standard_normal((height // cell + 3, width // cell + 3)).astype(np.float32)
     return cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
 
 
-def background(rng: np.random.Generator, kind: str, width: int, height: int
-               ) -> tuple[np.ndarray, int]:
+def background(rng: np.random.Generator, kind: str, width: int, height: int) -> tuple[np.ndarray, int]:
     """A textured place in muted colours, so that the objects stand out.
 
     Args:
@@ -41,7 +42,7 @@ def background(rng: np.random.Generator, kind: str, width: int, height: int
     Returns:
         tuple: (height, width, 3) float RGB picture, and the row where the ground begins.
     """
-    horizon = int(height * rng.uniform(.38, .58))
+    horizon = int(height * rng.uniform(0.38, 0.58))
     image = np.empty((height, width, 3), np.float32)
     y, x = np.ogrid[:horizon, :width]
     above = _wall(rng, x, y) if kind == 'room' else _sky(rng, width, horizon)
@@ -49,22 +50,22 @@ def background(rng: np.random.Generator, kind: str, width: int, height: int
         _draw_houses(rng, above)
     elif kind == 'field':
         hills = horizon - 14 - 14 * np.sin(x / width * rng.uniform(4, 9) + rng.uniform(0, 6))
-        above[y > hills] = hsv(rng.uniform(50, 100), .2, .55)
+        above[y > hills] = hsv(rng.uniform(50, 100), 0.2, 0.55)
     image[:horizon] = above
 
     # The ground's own coordinates: 1 is in front, and what is far away lies closer together.
-    rows, columns = np.mgrid[:height - horizon, :width].astype(np.float32)
+    rows, columns = np.mgrid[: height - horizon, :width].astype(np.float32)
     near = (rows + 6) / (height - horizon)
-    across, away = (columns - width * rng.uniform(.2, .8)) / near, 60 / near
+    across, away = (columns - width * rng.uniform(0.2, 0.8)) / near, 60 / near
     clear = np.clip(3 * near, 0, 1)  # far patterns fade instead of flickering
     image[horizon:] = GROUNDS[kind](rng, across, away, near, clear)
-    image *= 1 + .05 * _clouding(rng, height, width, 40)
+    image *= 1 + 0.05 * _clouding(rng, height, width, 40)
     return np.clip(image, 0, 255, out=image), horizon
 
 
 def _wall(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """A wall with stripes, checks, bricks or dots, and a skirting board."""
-    paint = hsv(rng.uniform(0, 360), rng.uniform(.06, .2), rng.uniform(.6, .85))
+    paint = hsv(rng.uniform(0, 360), rng.uniform(0.06, 0.2), rng.uniform(0.6, 0.85))
     period, style = int(rng.integers(14, 34)), rng.integers(4)
     half = period // 2
     if style == 0:
@@ -75,18 +76,18 @@ def _wall(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         marks = 1.6 * ((y % half < 2) | ((x + y // half % 2 * half) % period < 2))
     else:
         marks = ((x % period - half) ** 2 + (y % period - half) ** 2 < 16) * 1
-    wall = paint * (1 - .09 * marks[..., None])
-    wall[-7:] = .75 * paint
+    wall = paint * (1 - 0.09 * marks[..., None])
+    wall[-7:] = 0.75 * paint
     return wall
 
 
 def _sky(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     """A sky that pales downwards, with clouds."""
-    hue, pale = rng.uniform(195, 225), rng.uniform(.05, .2)
-    high = hsv(hue, pale + .2, rng.uniform(.7, .92))
-    low = hsv(hue + rng.uniform(-160, 20), pale, .93)
+    hue, pale = rng.uniform(195, 225), rng.uniform(0.05, 0.2)
+    high = hsv(hue, pale + 0.2, rng.uniform(0.7, 0.92))
+    low = hsv(hue + rng.uniform(-160, 20), pale, 0.93)
     mix = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
-    clouds = .5 * np.clip(_clouding(rng, height, width, 34) - .35, 0, 1)
+    clouds = 0.5 * np.clip(_clouding(rng, height, width, 34) - 0.35, 0, 1)
     return (high * (1 - mix) + low * mix) * (1 - clouds) + 250 * clouds
 
 
@@ -97,52 +98,56 @@ def _draw_houses(rng: np.random.Generator, sky: np.ndarray) -> None:
     while left < width:
         right, top = left + int(rng.integers(28, 70)), height - int(rng.integers(20, 75))
         house = sky[top:, left:right]
-        house[:] = hsv(rng.uniform(10, 60), rng.uniform(.05, .25), rng.uniform(.45, .75))
-        y, x = np.ogrid[:house.shape[0], :house.shape[1]]
-        house[(x % 14 > 7) & (y % 16 > 8)] *= .72
+        house[:] = hsv(rng.uniform(10, 60), rng.uniform(0.05, 0.25), rng.uniform(0.45, 0.75))
+        y, x = np.ogrid[: house.shape[0], : house.shape[1]]
+        house[(x % 14 > 7) & (y % 16 > 8)] *= 0.72
         left = right
 
 
-def _floor(rng: np.random.Generator, across: np.ndarray, away: np.ndarray, near: np.ndarray,
-           clear: np.ndarray) -> np.ndarray:
+def _floor(
+    rng: np.random.Generator, across: np.ndarray, away: np.ndarray, near: np.ndarray, clear: np.ndarray
+) -> np.ndarray:
     """Tiles or planks."""
-    colour = hsv(rng.uniform(18, 40), rng.uniform(.15, .4), rng.uniform(.35, .6))
-    if rng.random() < .5:
+    colour = hsv(rng.uniform(18, 40), rng.uniform(0.15, 0.4), rng.uniform(0.35, 0.6))
+    if rng.random() < 0.5:
         marks = (np.floor(across / 45) + np.floor(away / 40)) % 2
     else:
         marks = np.floor(across / 30) % 2
-    return colour * (1 - .16 * marks * clear)[..., None]
+    return colour * (1 - 0.16 * marks * clear)[..., None]
 
 
-def _road(rng: np.random.Generator, across: np.ndarray, away: np.ndarray, near: np.ndarray,
-          clear: np.ndarray) -> np.ndarray:
+def _road(
+    rng: np.random.Generator, across: np.ndarray, away: np.ndarray, near: np.ndarray, clear: np.ndarray
+) -> np.ndarray:
     """Asphalt with a dashed line, and a pavement beyond."""
     dashes = (abs(across) < 9) & (np.floor(away / 35) % 2 > 0)
-    road = hsv(220, .06, rng.uniform(.35, .5)) * (1 + .5 * dashes * clear)[..., None]
-    road[:8] = hsv(30, .06, .62)
+    road = hsv(220, 0.06, rng.uniform(0.35, 0.5)) * (1 + 0.5 * dashes * clear)[..., None]
+    road[:8] = hsv(30, 0.06, 0.62)
     return road
 
 
-def _sea(rng: np.random.Generator, across: np.ndarray, away: np.ndarray, near: np.ndarray,
-         clear: np.ndarray) -> np.ndarray:
+def _sea(
+    rng: np.random.Generator, across: np.ndarray, away: np.ndarray, near: np.ndarray, clear: np.ndarray
+) -> np.ndarray:
     """Waves, and a beach in front."""
     bends = _clouding(rng, *near.shape, 22)[..., 0]
-    waves = np.sin(1.3 * away + .02 * across + 2 * bends)
-    water = hsv(rng.uniform(180, 205), rng.uniform(.3, .5), rng.uniform(.5, .7))
-    sea = water * (.88 + .2 * near + .09 * waves * clear)[..., None]
-    shore = near + .03 * bends
-    start = rng.uniform(.7, .9)
-    sea[shore > start] = hsv(rng.uniform(32, 44), .25, .78)
-    sea[abs(shore - start) < .02] = hsv(190, .06, .9)
+    waves = np.sin(1.3 * away + 0.02 * across + 2 * bends)
+    water = hsv(rng.uniform(180, 205), rng.uniform(0.3, 0.5), rng.uniform(0.5, 0.7))
+    sea = water * (0.88 + 0.2 * near + 0.09 * waves * clear)[..., None]
+    shore = near + 0.03 * bends
+    start = rng.uniform(0.7, 0.9)
+    sea[shore > start] = hsv(rng.uniform(32, 44), 0.25, 0.78)
+    sea[abs(shore - start) < 0.02] = hsv(190, 0.06, 0.9)
     return sea
 
 
-def _meadow(rng: np.random.Generator, across: np.ndarray, away: np.ndarray, near: np.ndarray,
-            clear: np.ndarray) -> np.ndarray:
+def _meadow(
+    rng: np.random.Generator, across: np.ndarray, away: np.ndarray, near: np.ndarray, clear: np.ndarray
+) -> np.ndarray:
     """Dry grass with furrows."""
-    grass = hsv(rng.uniform(48, 75), rng.uniform(.25, .42), rng.uniform(.55, .72))
+    grass = hsv(rng.uniform(48, 75), rng.uniform(0.25, 0.42), rng.uniform(0.55, 0.72))
     furrows = np.sin(across / rng.uniform(8, 16)) * clear
-    return grass * (1 + .05 * furrows[..., None] + .08 * _clouding(rng, *near.shape, 6))
+    return grass * (1 + 0.05 * furrows[..., None] + 0.08 * _clouding(rng, *near.shape, 6))
 
 
 GROUNDS = {'room': _floor, 'street': _road, 'sea': _sea, 'field': _meadow}
@@ -151,37 +156,40 @@ GROUNDS = {'room': _floor, 'street': _road, 'sea': _sea, 'field': _meadow}
 def distractor(rng: np.random.Generator) -> Figure:
     """A rock, a ball, a star or a ring: something that is no object of any category."""
     figure = Figure()
-    tint = hsv(rng.uniform(0, 360), rng.uniform(.05, .4), rng.uniform(.4, .8))
+    tint = hsv(rng.uniform(0, 360), rng.uniform(0.05, 0.4), rng.uniform(0.4, 0.8))
     kind = rng.integers(4)
     turns = np.deg2rad(np.arange(0, 360, 36))
     if kind == 0:
-        radii = rng.uniform(.32, .5, len(turns))
-        figure.add(rounded(np.stack([radii * np.cos(turns), .6 * radii * np.sin(turns)], 1)), tint)
+        radii = rng.uniform(0.32, 0.5, len(turns))
+        figure.add(rounded(np.stack([radii * np.cos(turns), 0.6 * radii * np.sin(turns)], 1)), tint)
     elif kind == 1:
-        figure.add(ellipse(0, 0, .5, .5), tint, '', stripes(.5, rng.uniform(0, 180)),
-                   .8 * tint + 40)
+        figure.add(ellipse(0, 0, 0.5, 0.5), tint, '', stripes(0.5, rng.uniform(0, 180)), 0.8 * tint + 40)
     elif kind == 2:
-        radii = np.where(np.arange(len(turns)) % 2, .22, .5)
+        radii = np.where(np.arange(len(turns)) % 2, 0.22, 0.5)
         figure.add(np.stack([radii * np.cos(turns), radii * np.sin(turns)], 1), tint)
     else:
-        figure.add(ellipse(0, 0, .5, .42), tint)
-        figure.add(ellipse(0, 0, .32, .26), .55 * tint)
+        figure.add(ellipse(0, 0, 0.5, 0.42), tint)
+        figure.add(ellipse(0, 0, 0.32, 0.26), 0.55 * tint)
     return figure
 
 
 # ---- scenes ------------------------------------------------------------------------------------
 
 # How likely each category is where, in the order of FIGURES.
-PLACES = {'room': (.32, 0, 0, .24, .23, .21, 0), 'street': (.38, .46, 0, 0, 0, .08, .08),
-          'sea': (.16, 0, .62, 0, 0, 0, .22), 'field': (.36, .12, 0, .1, .1, .16, .16)}
-PLACE_SHARES = (.38, .26, .2, .16)
+PLACES = {
+    'room': (0.32, 0, 0, 0.24, 0.23, 0.21, 0),
+    'street': (0.38, 0.46, 0, 0, 0, 0.08, 0.08),
+    'sea': (0.16, 0, 0.62, 0, 0, 0, 0.22),
+    'field': (0.36, 0.12, 0, 0.1, 0.1, 0.16, 0.16),
+}
+PLACE_SHARES = (0.38, 0.26, 0.2, 0.16)
 # Side of a square of the mask's area: COCO calls below 32 small and from 96 large.
 SIDES = ((18, 31), (33, 92), (98, 140))
-SIDE_SHARES = (.21, .38, .41)
-MIN_VISIBLE = .66  # of an object's part inside the picture
-MIN_VISIBLE_ALIKE = .8  # where the next object is of the same category
-MIN_INSIDE = .72  # of the whole object
-MIN_INSIDE_PERSON = .42  # a portrait
+SIDE_SHARES = (0.21, 0.38, 0.41)
+MIN_VISIBLE = 0.66  # of an object's part inside the picture
+MIN_VISIBLE_ALIKE = 0.8  # where the next object is of the same category
+MIN_INSIDE = 0.72  # of the whole object
+MIN_INSIDE_PERSON = 0.42  # a portrait
 
 
 @dataclass
@@ -195,6 +203,7 @@ class Instance:
         crowd (bool): Many people as one.
         truncated (bool): Whether the picture's border or another object cuts it.
     """
+
     category: str
     mask: np.ndarray
     keypoints: np.ndarray | None
@@ -205,6 +214,7 @@ class Instance:
 @dataclass
 class Scene:
     """A picture, (h, w, 3) RGB uint8, and its instances from back to front."""
+
     image: np.ndarray
     instances: list[Instance]
 
@@ -219,12 +229,12 @@ def draw_scene(seed: Sequence[int], empty: bool = False, crowd: bool = False) ->
     """
     rng = np.random.default_rng(seed)
     long, short = int(rng.integers(272, 321)), int(rng.integers(200, 257))
-    width, height = (long, short) if rng.random() < .7 else (short, long)
+    width, height = (long, short) if rng.random() < 0.7 else (short, long)
     kind = str(rng.choice(list(PLACES), p=PLACE_SHARES))
     if crowd and kind == 'sea':
         kind = 'field'
     image, horizon = background(rng, kind, width, height)
-    light = (float(rng.choice([-.6, .6])), -.8)
+    light = (float(rng.choice([-0.6, 0.6])), -0.8)
     for _ in range(rng.integers(3, 7)):
         sprite = distractor(rng).render(rng, rng.uniform(10, 34), light=light)
         sprite.corner = (int(rng.uniform(0, width)), int(rng.uniform(horizon - 10, height)))
@@ -248,18 +258,19 @@ def draw_scene(seed: Sequence[int], empty: bool = False, crowd: bool = False) ->
     for sprite in reversed(sprites):
         whole = sprite.mask(width, height)
         mask = _without_slivers(whole & ~covered)
-        truncated = np.count_nonzero(mask) < .95 * np.count_nonzero(sprite.alpha >= .5)
-        instances.append(Instance(sprite.category, mask, _scene_keypoints(sprite, mask),
-                                  sprite.crowd, truncated))
+        truncated = np.count_nonzero(mask) < 0.95 * np.count_nonzero(sprite.alpha >= 0.5)
+        instances.append(
+            Instance(sprite.category, mask, _scene_keypoints(sprite, mask), sprite.crowd, truncated)
+        )
         covered |= whole
-    image *= rng.uniform(.88, 1.08)
+    image *= rng.uniform(0.88, 1.08)
     image += rng.standard_normal(image.shape, np.float32) * rng.uniform(2, 6)
     return Scene(np.clip(np.rint(image), 0, 255).astype(np.uint8), instances[::-1])
 
 
 def _sides(rng: np.random.Generator) -> list[float]:
     """Sizes of a scene's objects, the largest first, as it is the hardest to find a place for."""
-    count = rng.choice([3, 4, 5, 6, 7], p=[.2, .25, .25, .2, .1])
+    count = rng.choice([3, 4, 5, 6, 7], p=[0.2, 0.25, 0.25, 0.2, 0.1])
     groups = rng.choice(3, count, p=SIDE_SHARES)
     groups[np.flatnonzero(groups == 2)[2:]] = 1  # there is room for two large ones at most
     return sorted((rng.uniform(*SIDES[group]) for group in groups), reverse=True)
@@ -269,31 +280,32 @@ def _sprite(rng: np.random.Generator, kind: str, side: float, light: tuple[float
     category = str(rng.choice(list(FIGURES), p=PLACES[kind]))
     figure = FIGURES[category](rng)
     turn = {'airplane': 18, 'boat': 7}.get(category, 4)
-    stretch = np.exp(rng.uniform(-.1, .1))
+    stretch = np.exp(rng.uniform(-0.1, 0.1))
     for part in figure.parts:
         part.outline *= (stretch, 1 / stretch)
     for name, (position, *rest) in figure.keypoints.items():
         figure.keypoints[name] = (position * (stretch, 1 / stretch), *rest)
     scale = side / np.sqrt(figure.area())
-    mirror = bool(rng.random() < .5) and category != 'person'
+    mirror = bool(rng.random() < 0.5) and category != 'person'
     return figure.render(rng, scale, rng.uniform(-turn, turn), mirror, light)
 
 
-def _place(rng: np.random.Generator, sprite: Sprite, sprites: list[Sprite], width: int,
-           height: int, horizon: int) -> None:
+def _place(
+    rng: np.random.Generator, sprite: Sprite, sprites: list[Sprite], width: int, height: int, horizon: int
+) -> None:
     """Add the sprite to the scene where nothing gets hidden too much, if such a place is found."""
     w, h = sprite.size
-    area = np.count_nonzero(sprite.alpha >= .5)
+    area = np.count_nonzero(sprite.alpha >= 0.5)
     min_inside = MIN_INSIDE_PERSON if sprite.category == 'person' else MIN_INSIDE
     for _ in range(14):
-        x = int(rng.uniform(-.2 * w, width - .8 * w))
+        x = int(rng.uniform(-0.2 * w, width - 0.8 * w))
         # The larger, the nearer, the lower.
-        nearness = np.clip(np.sqrt(area) / 110 + rng.uniform(-.25, .25), .08, 1.08)
+        nearness = np.clip(np.sqrt(area) / 110 + rng.uniform(-0.25, 0.25), 0.08, 1.08)
         y = int(horizon + nearness * (height - horizon)) - h
         if sprite.category == 'airplane':
-            y = int(rng.uniform(-.1 * h, max(horizon - .8 * h, .1 * height)))
+            y = int(rng.uniform(-0.1 * h, max(horizon - 0.8 * h, 0.1 * height)))
         elif y < 0:  # taller than the picture: a portrait, with the head in it
-            y = int(rng.uniform(.0, .12) * height)
+            y = int(rng.uniform(0.0, 0.12) * height)
         sprite.corner = x, y
         inside = np.count_nonzero(sprite.mask(width, height))
         if inside >= min_inside * area and _all_visible(sprites + [sprite], width, height):
@@ -309,19 +321,19 @@ def _all_visible(sprites: Sequence[Sprite], width: int, height: int) -> bool:
         mask = sprite.mask(width, height)
         area = np.count_nonzero(mask)
         alike = covered_by.setdefault(sprite.category, np.zeros_like(covered))
-        if (np.count_nonzero(mask & ~covered) < MIN_VISIBLE * area
-                or np.count_nonzero(mask & ~alike) < MIN_VISIBLE_ALIKE * area):
+        if (
+            np.count_nonzero(mask & ~covered) < MIN_VISIBLE * area
+            or np.count_nonzero(mask & ~alike) < MIN_VISIBLE_ALIKE * area
+        ):
             return False
         covered |= mask
         alike |= mask
     return True
 
 
-def _crowd(rng: np.random.Generator, width: int, horizon: int,
-           light: tuple[float, float]) -> Sprite:
+def _crowd(rng: np.random.Generator, width: int, horizon: int, light: tuple[float, float]) -> Sprite:
     """A row of many tiny people as one sprite."""
-    people = [person(rng).render(rng, rng.uniform(20, 27), light=light)
-              for _ in range(rng.integers(12, 20))]
+    people = [person(rng).render(rng, rng.uniform(20, 27), light=light) for _ in range(rng.integers(12, 20))]
     tall = max(p.size[1] for p in people) + 4
     wide, step = 4, 9
     for p in people:
@@ -343,7 +355,7 @@ def _shadow(image: np.ndarray, sprite: Sprite) -> None:
     half, thick = max(w * 45 // 100, 2), max(w // 12, 2)
     edge = int(3 * soft) + 1
     dark = np.zeros((2 * (thick + edge) + 1, 2 * (half + edge) + 1), np.float32)
-    cv2.ellipse(dark, (half + edge, thick + edge), (half, thick), 0, 0, 360, .4, -1)
+    cv2.ellipse(dark, (half + edge, thick + edge), (half, thick), 0, 0, 360, 0.4, -1)
     corner = sprite.corner[0] + w // 2 - half - edge, sprite.bottom - 2 - thick - edge
     alpha = cv2.GaussianBlur(dark, (0, 0), soft)
     Sprite('', np.zeros((*dark.shape, 3), np.float32), alpha, corner=corner).paste(image)
@@ -351,12 +363,11 @@ def _shadow(image: np.ndarray, sprite: Sprite) -> None:
 
 def _without_slivers(mask: np.ndarray) -> np.ndarray:
     """The mask without pieces that no annotator would see."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=4)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     if count <= 2:
         return mask
     areas = stats[:, cv2.CC_STAT_AREA]
-    keep = areas >= max(12, .03 * areas[1:].max())
+    keep = areas >= max(12, 0.03 * areas[1:].max())
     keep[0] = False
     return keep[labels]
 
@@ -367,10 +378,10 @@ def _scene_keypoints(sprite: Sprite, mask: np.ndarray) -> np.ndarray | None:
         return None
     keypoints = np.zeros((len(KEYPOINTS), 3), int)
     # COCO's annotators marked no key points on people as small as these.
-    if np.count_nonzero(mask) < 32 ** 2:
+    if np.count_nonzero(mask) < 32**2:
         return keypoints
     height, width = mask.shape
-    for row, (x, y, v) in zip(keypoints, sprite.keypoints):
+    for row, (x, y, v) in zip(keypoints, sprite.keypoints, strict=True):
         x, y = int(x) + sprite.corner[0], int(y) + sprite.corner[1]
         if 0 <= x < width and 0 <= y < height:
             row[:] = x, y, v if mask[y, x] else 1

@@ -44,5 +44,5 @@ def metrics_table(metrics: dict, title: str) -> Table:
 
 
 def print_metrics(metrics: dict, title: str) -> None:
-    """Print :func:`metrics_table`."""
-    Console().print(metrics_table(metrics, title))
+    """Print :func:`metrics_table`, or that there is nothing to print (mmdet's way to say: no detections)."""
+    Console().print(metrics_table(metrics, title) if metrics else f'{title}: no metrics; nothing was found')

@@ -1,0 +1,76 @@
+"""The tools run as their users run them: as commands, on a small data set, with a small real model."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from res2net_mm.datasets.demo import COUNTS, make_demo_data
+
+ROOT = Path(__file__).parents[2]
+TINY_CONFIG = """
+_base_ = '{root}/configs/demo/faster_rcnn_r2n50_fpn_coco.py'
+model = dict(
+    backbone=dict(depth=(1, 1, 1, 1), base_channels=8, stem_channels=8, base_width=4),
+    neck=dict(in_channels=[32, 64, 128, 256], out_channels=16),
+    rpn_head=dict(in_channels=16, feat_channels=16),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=16), bbox_head=dict(in_channels=16, fc_out_channels=32)
+    ),
+    test_cfg=dict(rpn=dict(max_per_img=20), rcnn=dict(score_thr=0.0)),
+)
+data_root = '{data}/coco/'
+train_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root)
+)
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
+test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=1)
+default_hooks = dict(logger=dict(interval=1))
+"""
+
+
+@pytest.fixture(scope='session')
+def tiny_config(tmp_path_factory):
+    """A config file of a small Faster R-CNN FPN on 6 training and 3 validation images."""
+    folder = tmp_path_factory.mktemp('tools')
+    make_demo_data(folder / 'demo', dict.fromkeys(COUNTS, 1) | {'coco/train': 6, 'coco/val': 3})
+    (folder / 'tiny.py').write_text(TINY_CONFIG.format(root=ROOT, data=folder / 'demo'))
+    return folder / 'tiny.py'
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run one of the tools in an empty folder; return its exit code and what it printed."""
+
+    def run(tool, *args, **environment):
+        command = [sys.executable] if tool.endswith('.py') else []
+        return subprocess.run(
+            [*command, str(ROOT / 'tools' / tool), *map(str, args)],
+            cwd=tmp_path,
+            env={**os.environ, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def trained(tiny_config, tmp_path_factory):
+    """The work directory of a finished training run, and what it printed."""
+    folder = tmp_path_factory.mktemp('trained')
+    result = subprocess.run(
+        [sys.executable, ROOT / 'tools' / 'train.py', tiny_config, '--work-dir', folder / 'run'],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return folder / 'run', result.stdout

@@ -1,0 +1,77 @@
+import os
+import pickle
+
+import cv2
+import torch
+
+
+def test_prints_the_table_and_writes_predictions_and_pictures(trained, tiny_config, run, tmp_path):
+    work_dir, _ = trained
+    result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--work-dir', tmp_path / 'run',
+                 '--out', 'predictions.pkl', '--show-dir', 'shown')  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    header = next(line for line in result.stdout.splitlines() if 'AP50' in line)
+    assert [w for w in header.split() if w[0] == 'A'] == 'AP AP50 AP75 APs APm APl AR ARs ARm ARl'.split()
+    assert f'Pictures: {tmp_path}/shown' in result.stdout
+    predictions = pickle.loads((tmp_path / 'predictions.pkl').read_bytes())
+    assert len(predictions) == 3 and 'pred_instances' in predictions[0]
+    pictures = sorted((tmp_path / 'shown').glob('*.jpg'))
+    assert len(pictures) == 3
+    original = cv2.imread(str(tiny_config.parent / 'demo/coco/val2017' / pictures[0].name))
+    assert cv2.imread(str(pictures[0])).shape[1] == 2 * original.shape[1]  # ground truth | predictions
+
+
+def test_tta_where_the_config_has_none(trained, tiny_config, run):
+    work_dir, _ = trained
+    result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--tta')
+    assert result.returncode == 2
+    assert 'test.py: error: --tta: the config has no tta_model' in result.stderr
+
+
+def test_tta_where_the_config_has_it(trained, tiny_config, run, tmp_path):
+    work_dir, _ = trained
+    (tmp_path / 'tta.py').write_text(f"""
+_base_ = '{tiny_config}'
+tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='TestTimeAug', transforms=[
+        [dict(type='Resize', scale=(128, 96), keep_ratio=True)],
+        [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)],
+        [dict(type='LoadAnnotations', with_bbox=True)],
+        [dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
+                                               'scale_factor', 'flip', 'flip_direction'))],
+    ]),
+]
+""")
+    result = run('test.py', 'tta.py', work_dir / 'epoch_1.pth', '--tta')
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert 'AP50' in result.stdout
+
+
+class Hostile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f'touch {self.path}',)
+
+
+def test_checkpoints_that_cannot_be_tested(tiny_config, run, tmp_path):
+    torch.save({'state_dict': {}, 'meta': Hostile(tmp_path / 'executed')}, tmp_path / 'hostile.pth')
+    (tmp_path / 'empty.pth').touch()
+    for name, message in (
+        ('gone.pth', 'checkpoint not found'),
+        ('empty.pth', 'is empty'),
+        ('hostile.pth', 'not executed'),
+    ):
+        result = run('test.py', tiny_config, name)
+        assert result.returncode == 2, result.stderr
+        assert message in result.stderr and 'Traceback' not in result.stderr
+    assert not (tmp_path / 'executed').exists()
+
+
+def test_predictions_need_a_pickle_name(trained, tiny_config, run):
+    work_dir, _ = trained
+    result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--out', 'predictions.json')
+    assert result.returncode == 2 and '--out predictions.json: the name must end in .pkl' in result.stderr

@@ -1,0 +1,137 @@
+import re
+import socket
+import stat
+
+import torch
+from mmengine.config import Config
+
+from res2net_mm.checkpoints import read_checkpoint
+from res2net_mm.results.curves import read_scalars
+
+
+def dumped(work_dir):
+    """The config that a run wrote down."""
+    return Config.fromfile(next(work_dir.glob('*.py')))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return str(s.getsockname()[1])
+
+
+def test_trains_evaluates_and_says_where_things_are(trained):
+    work_dir, printed = trained
+    train, val = read_scalars(work_dir)
+    assert [r['step'] for r in train] == [1, 2, 3]
+    assert {'coco/bbox_mAP', 'coco/bbox_mAP_50', 'coco/bbox_AR@100'} < val[0].keys()
+    assert (work_dir / 'epoch_1.pth').exists() and (work_dir / 'curves.png').exists()
+    assert f'Checkpoint: {work_dir}/epoch_1.pth' in printed
+    assert 'Average Precision  (AP) @[ IoU=0.50:0.95' in printed
+
+
+def test_resumes_from_the_last_checkpoint(trained, tiny_config, run, tmp_path):
+    work_dir, _ = trained
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run' / 'epoch_1.pth').write_bytes((work_dir / 'epoch_1.pth').read_bytes())
+    (tmp_path / 'run' / 'last_checkpoint').write_text(str(tmp_path / 'run' / 'epoch_1.pth'))
+    result = run('train.py', tiny_config, '--work-dir', tmp_path / 'run', '--resume',
+                 '--cfg-options', 'train_cfg.max_epochs=2')  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert 'resumed epoch: 1, iter: 3' in result.stdout
+    train, _ = read_scalars(tmp_path / 'run')
+    assert [r['step'] for r in train] == [4, 5, 6]
+
+
+def test_resumes_from_a_given_checkpoint_and_takes_options(trained, tiny_config, run, tmp_path):
+    work_dir, _ = trained
+    result = run('train.py', tiny_config, '--resume', work_dir / 'epoch_1.pth', '--auto-scale-lr',
+                 '--cfg-options', 'train_cfg.max_epochs=2', 'optim_wrapper.optimizer.lr=0.002')  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    default = tmp_path / 'work_dirs' / 'tiny'
+    train, _ = read_scalars(default)
+    assert [r['step'] for r in train] == [4, 5, 6]
+    cfg = dumped(default)
+    assert cfg.auto_scale_lr.enable and cfg.optim_wrapper.optimizer.lr == 0.002
+    assert re.search(r'Scaling the original LR by 0.125', result.stdout)
+
+
+def test_resuming_a_missing_checkpoint(tiny_config, run, tmp_path):
+    result = run('train.py', tiny_config, '--resume', 'gone.pth')
+    assert result.returncode == 2
+    assert f'train.py: error: checkpoint not found: {tmp_path}/gone.pth' in result.stderr
+    assert 'Traceback' not in result.stderr
+
+
+def test_amp_on_a_cpu_trains_in_bfloat16(tiny_config, run, tmp_path):
+    result = run('train.py', tiny_config, '--work-dir', tmp_path / 'run', '--amp', CUDA_VISIBLE_DEVICES='')
+    assert result.returncode == 0, result.stderr
+    assert dumped(tmp_path / 'run').optim_wrapper.type == 'res2net_mm.CPUAmpOptimWrapper'
+    train, _ = read_scalars(tmp_path / 'run')
+    assert len(train) == 3 and all(r['loss'] == r['loss'] < 100 for r in train)
+    state = read_checkpoint(tmp_path / 'run' / 'epoch_1.pth')['state_dict']
+    assert all(v.dtype != torch.bfloat16 for v in state.values())  # the weights stay in float32
+
+
+def test_two_processes(tiny_config, run, tmp_path):
+    result = run('dist_train.sh', tiny_config, 2, '--work-dir', tmp_path / 'run', PORT=free_port(),
+                 CUDA_VISIBLE_DEVICES='')  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    train, val = read_scalars(tmp_path / 'run')
+    assert [r['step'] for r in train] == [1, 2]  # 6 images in batches of 2, by 2 processes
+    assert 'coco/bbox_mAP' in val[0]
+    assert result.stdout.count('Checkpoint: ') == 1
+    result = run('dist_test.sh', tiny_config, tmp_path / 'run' / 'epoch_1.pth', 2, PORT=free_port(),
+                 CUDA_VISIBLE_DEVICES='')  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.count('AP50') == 1
+
+
+def test_slurm_scripts_ask_for_what_they_are_told(run, tmp_path):
+    srun = tmp_path / 'bin' / 'srun'
+    srun.parent.mkdir()
+    srun.write_text('#!/bin/sh\necho "$@"\n')
+    srun.chmod(srun.stat().st_mode | stat.S_IEXEC)
+    import os
+
+    path = f'{srun.parent}:{os.environ["PATH"]}'
+    result = run('slurm_train.sh', 'part', 'job', 'c.py', '--amp', PATH=path, GPUS='16', SRUN_ARGS='-x n1')
+    assert '-p part --job-name=job --gres=gpu:8 --ntasks=16 --ntasks-per-node=8' in result.stdout
+    assert '-x n1' in result.stdout
+    assert result.stdout.strip().endswith('train.py c.py --launcher slurm --amp')
+    result = run('slurm_test.sh', 'part', 'job', 'c.py', 'x.pth', PATH=path, GPUS='4')
+    assert '--gres=gpu:4 --ntasks=4' in result.stdout
+    assert result.stdout.strip().endswith('test.py c.py x.pth --launcher slurm')
+    for tool in ('slurm_train.sh', 'slurm_test.sh', 'dist_train.sh', 'dist_test.sh'):
+        result = run(tool, 'c.py')
+        assert result.returncode == 2 and 'usage: ' in result.stderr
+
+
+def test_errors_of_the_user_come_without_a_traceback(tiny_config, run):
+    for options, message in (
+        (['model.backbone.dept=50'], "model.backbone has no 'dept'; did you mean model.backbone.depth?"),
+        (['model.neck.type=FNP'], "model.neck.type = 'FNP'; did you mean RFP or FPN"),
+        (['train_dataloader.dataset.data_root=data/coco/'], 'data not found'),
+    ):
+        result = run('train.py', tiny_config, '--cfg-options', *options)
+        assert result.returncode == 2, result.stderr
+        assert message in result.stderr and 'Traceback' not in result.stderr
+    result = run('train.py', 'nothing.py')
+    assert result.returncode == 2 and 'config not found' in result.stderr
+
+
+def test_a_misfit_checkpoint_is_explained_without_a_traceback(tiny_config, run, tmp_path):
+    from res2net_mm.models import Res2Net
+
+    network = Res2Net(depth=(1, 1, 1, 1), base_channels=8, stem_channels=8, base_width=4, scales=3)
+    torch.save(network.state_dict(), tmp_path / 'other.pth')
+    result = run('train.py', tiny_config, '--cfg-options', 'model.backbone.init_cfg.type=Pretrained',
+                 f'model.backbone.init_cfg.checkpoint={tmp_path}/other.pth')  # fmt: skip
+    assert result.returncode == 2
+    assert 'it has scales=3, the model has scales=4' in result.stderr and 'Traceback' not in result.stderr
+
+
+def test_errors_inside_the_framework_keep_their_traceback(tiny_config, run):
+    result = run('train.py', tiny_config, '--cfg-options', 'model.neck.num_outs=2')
+    assert result.returncode == 1
+    assert 'Traceback' in result.stderr and 'AssertionError' in result.stderr
