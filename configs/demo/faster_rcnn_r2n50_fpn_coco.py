@@ -37,10 +37,10 @@ model = dict(
     test_cfg=dict(rpn=dict(max_per_img=200)),
 )
 
-train_cfg = dict(max_epochs=3, val_interval=1)
+train_cfg = dict(max_epochs=2, val_interval=1)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
-    dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True, T_max=3, eta_min=1e-6),
+    dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True, T_max=2, eta_min=1e-6),
 ]
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=4e-4, weight_decay=0.05, fused=True),

@@ -1,0 +1,82 @@
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('wheel')
+    command = [
+        sys.executable,
+        '-m',
+        'pip',
+        'wheel',
+        ROOT,
+        '--no-deps',
+        '--no-build-isolation',
+        '-q',
+        '-w',
+        folder,
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    with zipfile.ZipFile(next(folder.glob('res2net_mm-*.whl'))) as file:
+        file.extractall(folder / 'site')
+    return folder / 'site'
+
+
+def test_a_wheel_carries_configs_and_tools(wheel):
+    mim = wheel / 'res2net_mm' / '.mim'
+    for folder in ('configs', 'tools'):
+        carried = {p.relative_to(mim): p.read_bytes() for p in (mim / folder).rglob('*.*')}
+        ours = {
+            p.relative_to(ROOT): p.read_bytes() for p in (ROOT / folder).rglob('*.*') if p.suffix != '.pyc'
+        }
+        assert carried == ours and carried
+
+
+def test_a_wheel_leaves_a_users_own_stack_alone(wheel):
+    metadata = next(wheel.glob('*.dist-info/METADATA')).read_text()
+    required = [line for line in metadata.splitlines() if line.startswith('Requires-Dist')]
+    assert required and all('extra ==' in line for line in required)
+
+
+def test_a_wheels_configs_are_bases(wheel, tmp_path):
+    (tmp_path / 'mine.py').write_text("_base_ = 'res2net_mm::faster_rcnn_r2n50_coco.py'\nwork_dir = 'x'\n")
+    program = (
+        'import res2net_mm; from mmengine.config import Config; '
+        "cfg = Config.fromfile('mine.py'); print(res2net_mm.__file__, cfg.model.backbone.type, cfg.work_dir)"
+    )
+    printed = subprocess.run(
+        [sys.executable, '-c', program], cwd=tmp_path, env={'PYTHONPATH': str(wheel)},
+        capture_output=True, text=True, check=True, timeout=120,
+    ).stdout  # fmt: skip
+    assert printed.split()[-3:] == [f'{wheel}/res2net_mm/__init__.py', 'res2net_mm.Res2Net', 'x']
+
+
+def test_a_base_for_tools_that_do_not_import_the_package(tmp_path):
+    (tmp_path / 'mine.py').write_text(
+        "_base_ = __import__('res2net_mm') and 'res2net_mm::faster_rcnn_r2n50_coco.py'\n"
+    )
+    program = "from mmengine.config import Config; print(Config.fromfile('mine.py').model.backbone.type)"
+    printed = subprocess.run(
+        [sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert printed.stdout.split()[-1:] == ['res2net_mm.Res2Net'], printed.stderr
+
+
+@pytest.mark.parametrize('missing', ['mmengine', 'mmcv'])
+def test_importing_without_the_foundations_says_what_to_install(missing):
+    program = f"""
+import importlib.util, sys
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *a: None if name == '{missing}' else find_spec(name, *a)
+import res2net_mm
+"""
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120)
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith(f'ImportError: res2net_mm needs {missing}: install ')
