@@ -4,8 +4,12 @@ A file is read without executing pickled code, its parameters are renamed to the
 loaded whole or refused with a message that says what it holds.
 """
 
+import argparse
+import collections
+import contextlib
 import hashlib
 import os
+import pathlib
 import pickle
 import re
 import urllib.error
@@ -13,11 +17,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlparse
 
+import mmengine.runner.checkpoint
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_local_rank
+from mmengine.dist import barrier
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.utils import digit_version
 from torch import Tensor, nn
 
 from .errors import UserError
@@ -74,33 +80,70 @@ def read_checkpoint(source: str | os.PathLike, map_location='cpu'):
         CheckpointError: If there is no such file, it can't be downloaded, or it is empty, cut off, not a
             checkpoint, or needs code to be executed.
     """
-    if '://' in str(source) and not str(source).startswith((SCHEME, 'http://', 'https://')):
-        return CheckpointLoader.load_checkpoint(source, map_location)  # torchvision:// and the like
+    source = os.fspath(source)
+    if '://' in source and not source.startswith((SCHEME, 'http://', 'https://')):
+        if not any(prefix and source.startswith(prefix) for prefix in CheckpointLoader._schemes):
+            raise CheckpointError(f'{source}: no such kind of address')
+        with safe_loading():  # torchvision://, open-mmlab:// and the like
+            return CheckpointLoader.load_checkpoint(source, map_location)
     path = fetch(source)
     if path.stat().st_size == 0:
-        raise CheckpointError(f'{path} is empty (0 bytes); copy or download it again')
+        raise CheckpointError(f'{path} is empty (0 bytes); delete it, and copy or download it again')
     if path.suffix == '.safetensors':
         return _read_safetensors(path, map_location)
+    return _load_file(path, map_location)
+
+
+def _load_file(file, map_location=None, weights_only=True):
+    """Load what :func:`torch.load` takes without executing code; ``weights_only`` has no other value here."""
+    size = f' ({Path(file).stat().st_size:,} bytes)' if isinstance(file, Path) else ''
     try:
-        with torch.serialization.safe_globals(_harmless()):
-            return torch.load(path, map_location, weights_only=True)
+        with _harmless():
+            return torch.load(file, map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r'GLOBAL ([\w.]+)', str(error))
-        if found:
+        if found := re.search(r'GLOBAL ([\w.]+)', str(error)):
             raise CheckpointError(
-                f'{path} holds more than weights: it asks to run {found[1]}, and code in a checkpoint '
+                f'{file} holds more than weights: it asks to run {found[1]}, and code in a checkpoint '
                 'is not executed. If you trust the file, load it with torch.load(..., '
                 "weights_only=False) and save its 'state_dict' alone."
             ) from None
         raise CheckpointError(
-            f'{path} is no PyTorch checkpoint ({_first_bytes(path)}); was a web page or an archive '
-            'saved in its place?'
+            f'{file}{size} is no PyTorch checkpoint; was a web page or an archive saved in its place?'
         ) from None
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+    except Exception as error:  # what a torn file raises depends on where it is torn
         raise CheckpointError(
-            f'{path} ({path.stat().st_size:,} bytes) is cut off or damaged: '
-            f'{str(error).splitlines()[0]}. Copy or download it again.'
+            f'{file}{size} is cut off or damaged: {(str(error) or repr(error)).splitlines()[0]}. Delete it, '
+            'and copy or download it again.'
         ) from None
+
+
+@contextlib.contextmanager
+def safe_loading():
+    """Have mmengine read checkpoints without executing code, too.
+
+    Its own loaders fall back to unpickling anything. The tools resume, test and initialise models inside
+    of this.
+    """
+    loader = mmengine.runner.checkpoint
+
+    def read(filename, map_location=None, *args, **kwargs):
+        content = read_checkpoint(filename, map_location)
+        if isinstance(content, dict) and isinstance(content.get('meta'), dict):
+            content['meta'].pop('config', None)  # Runner.resume would execute it
+        return content
+
+    replaced = dict(load_from_local=read, load_from_http=read, _safe_torch_load=_load_file)
+    originals = {name: getattr(loader, name) for name in replaced if hasattr(loader, name)}
+    schemes = dict(CheckpointLoader._schemes)
+    for name in originals:
+        setattr(loader, name, replaced[name])
+    CheckpointLoader.register_scheme(prefixes=('', 'http://', 'https://'), loader=read, force=True)
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(loader, name, original)
+        CheckpointLoader._schemes = schemes
 
 
 def fetch(source: str | os.PathLike) -> Path:
@@ -118,7 +161,7 @@ def fetch(source: str | os.PathLike) -> Path:
         return _download(RELEASE_URL + file, file, RELEASED[name])
     if source.startswith(('http://', 'https://')):
         name = Path(urlparse(source).path).name
-        stamp = re.search(r'-([0-9a-f]{8,})\.\w+$', name)
+        stamp = re.search(r'-(?=\d*[a-f])([0-9a-f]{8,})\.\w+$', name)  # not a date
         return _download(source, name, stamp and stamp[1])
     path = Path(source).expanduser()
     if not path.is_file():
@@ -126,19 +169,26 @@ def fetch(source: str | os.PathLike) -> Path:
     return path
 
 
-def _harmless() -> list:
-    """What else a training checkpoint of mmengine holds: its logs, in classes that only store."""
+def _harmless() -> contextlib.AbstractContextManager:
+    """Admit the classes in training checkpoints that only store: mmengine's logs, timm's arguments."""
+    if digit_version(torch.__version__) < digit_version('2.6'):
+        return contextlib.nullcontext()  # it can't be told to admit more: weights alone are read
     core = getattr(np, '_core', None) or np.core
     constructors = (core.multiarray._reconstruct, core.multiarray.scalar)
-    return [
-        HistoryBuffer,
-        (_history_method, 'builtins.getattr'),
-        np.ndarray,
-        np.dtype,
-        *(t for t in vars(np.dtypes).values() if isinstance(t, type)),
-        *constructors,
-        *((f, f'numpy.core.multiarray.{f.__name__}') for f in constructors),  # written by NumPy 1
-    ]
+    return torch.serialization.safe_globals(
+        [
+            HistoryBuffer,
+            (_history_method, 'builtins.getattr'),
+            np.ndarray,
+            np.dtype,
+            *(t for t in vars(np.dtypes).values() if isinstance(t, type)),
+            *constructors,
+            *((f, f'numpy.core.multiarray.{f.__name__}') for f in constructors),  # written by NumPy 1
+            argparse.Namespace,
+            pathlib.PosixPath,
+            collections.defaultdict,
+        ]
+    )
 
 
 def _history_method(owner, name: str):
@@ -148,26 +198,30 @@ def _history_method(owner, name: str):
     return getattr(owner, name)
 
 
-def _first_bytes(path: Path) -> str:
-    with path.open('rb') as file:
-        return f'it begins with {file.read(12)!r}'
-
-
 def _read_safetensors(path: Path, map_location):
     try:
         from safetensors.torch import load_file
     except ImportError:
         raise CheckpointError(f'{path} needs the package safetensors (pip install safetensors)') from None
     try:
-        return load_file(path, device=str(map_location))
+        return load_file(path, device=str(map_location or 'cpu'))
     except Exception as error:  # the package's own error type has moved between releases
         raise CheckpointError(f'{path} is cut off or no safetensors file: {error}') from None
 
 
+def local_rank() -> int:
+    """This process's number on its node, also before the process group is formed."""
+    return int(os.environ.get('LOCAL_RANK') or os.environ.get('SLURM_LOCALID') or 0)
+
+
 def _download(url: str, name: str, sha256: str | None) -> Path:
-    """Fetch ``url`` into torch.hub's folder unless it is there; rank 0 of each node does it."""
+    """Fetch ``url`` into torch.hub's folder unless it is there.
+
+    The first process of each node does it, and the others meet it at the barrier, or, before there is a
+    process group, when it is formed.
+    """
     path = Path(torch.hub.get_dir(), 'checkpoints', name)
-    if get_local_rank() == 0 and not path.exists():
+    if local_rank() == 0 and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         print_log(f'downloading {url} to {path}', logger='current')
         try:
@@ -194,18 +248,6 @@ def _download(url: str, name: str, sha256: str | None) -> Path:
 @CheckpointLoader.register_scheme(prefixes=SCHEME)
 def _load_released(filename: str, map_location=None, logger=None):
     return read_checkpoint(filename, map_location)
-
-
-def refuse_pickled_code() -> None:
-    """Make mmengine read checkpoints with :func:`read_checkpoint` in this process.
-
-    Its own loader falls back to unpickling anything. The tools call this before they resume, test or
-    load a model.
-    """
-
-    @CheckpointLoader.register_scheme(prefixes=('', 'http://', 'https://'), force=True)
-    def load(filename, map_location=None, logger=None):
-        return read_checkpoint(filename, map_location)
 
 
 def find_state_dict(checkpoint) -> dict[str, Tensor]:
@@ -257,7 +299,13 @@ def _part(state_dict: Mapping[str, Tensor], wanted: Iterable[str]) -> tuple[str,
             if '.'.join(parts[i:]) in wanted:
                 prefix = ''.join(f'{p}.' for p in parts[:i])
                 found[prefix] = found.get(prefix, 0) + 1
-    prefix = max(found, key=lambda p: (found[p], -len(p)), default='')
+    best = [p for p in found if found[p] == max(found.values())] or ['']
+    if len(best) > 1:
+        raise CheckpointError(
+            f'it holds such a network more than once, under {" and ".join(map(repr, best))}; choose with '
+            f"init_cfg=dict(type='Pretrained', checkpoint=..., prefix={best[0]!r})"
+        )
+    prefix = best[0]
     return prefix, {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
 
 
@@ -343,7 +391,7 @@ def _load(module: nn.Module, whole: dict[str, Tensor], prefix: str | None, sourc
     if prefix is None:
         prefix, state_dict = _part(whole, own)
     else:
-        prefix = prefix.rstrip('.') + '.'
+        prefix = prefix.rstrip('.') + '.' if prefix else ''
         state_dict = {k[len(prefix) :]: v for k, v in whole.items() if k.startswith(prefix)}
         if not state_dict:
             raise CheckpointError(f'no parameter in it begins with {prefix!r}')

@@ -13,6 +13,26 @@ from mmengine.registry import DefaultScope, Registry
 
 from .errors import UserError
 
+# Keys that mmengine and mmcv take from a config beside the parameters of what they build with the rest.
+READ_BY_RUNNER = {
+    'activation_checkpointing',
+    'auto_scale_lr',
+    'compile',
+    'custom_imports',
+    'default_scope',
+    'efficient_conv_bn_eval',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'sync_bn',
+    'tta_model',
+    'tta_pipeline',
+}
+POPPED = dict(
+    optim_wrapper={'constructor', 'paramwise_cfg'},
+    param_scheduler={'convert_to_iter_based'},
+    nms={'class_agnostic', 'split_thr'},
+)
+
 CONFIGS = Path(__file__).parent / '.mim' / 'configs'
 
 
@@ -35,8 +55,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
         options (dict, optional): Dotted keys and their values.
 
     Raises:
-        UserError: If there is no such file, or an option names a key that the config hasn't and that no
-            class in it takes.
+        UserError: If there is no such file, or its toolbox isn't installed, or an option names a key that
+            the config hasn't and that no class in it takes.
     """
     file = Path(shipped_config(path) if path.startswith('res2net_mm::') else path)
     if not file.is_file():
@@ -45,18 +65,30 @@ def load_config(path: str, options: dict | None = None) -> Config:
             f'config not found: {file.absolute()}'
             + (f'\nDid you mean {file.with_name(near + ".py")}?' if near else '')
         )
-    cfg = Config.fromfile(file)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        for key in options or {}:
+    try:
+        cfg = Config.fromfile(file)
+    except FileNotFoundError as error:
+        raise UserError(f'a base of {file} was not found: {error}') from None
+    scope = cfg.get('default_scope')
+    try:
+        importlib.import_module(f'{scope or "mmengine"}.registry')
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"the config's default_scope is {scope!r}, but {error.name} is not installed"
+        ) from None
+    # A new type comes first: it is its arguments that the other options are.
+    options = dict(sorted((options or {}).items(), key=lambda item: not item[0].endswith('.type')))
+    with DefaultScope.overwrite_default_scope(scope):
+        for key, value in options.items():
             check_option(cfg, key)
-    cfg.merge_from_dict(options or {})
-    _start_alike(cfg, options or {})
+            cfg.merge_from_dict({key: value})
+    _start_alike(cfg, options)
     return cfg
 
 
 def _start_alike(cfg: Config, options: dict) -> None:
     """A C4 detector's shared head is its backbone's last stage: options for the weights hold for both."""
-    head = cfg.get('model', {}).get('roi_head', {}).get('shared_head')
+    head = ((cfg.get('model') or {}).get('roi_head') or {}).get('shared_head')
     of_backbone, of_head = (
         any(key.startswith(f'model.{part}.init_cfg') for key in options)
         for part in ('backbone', 'roi_head.shared_head')
@@ -86,15 +118,16 @@ def allow_shipped_bases() -> None:
     Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
-def nearest(name: str, names: Iterable[str], most: int = 1) -> str:
+def nearest(name: str, names: Iterable[str], most: int = 1, cutoff: float = 0.6) -> str:
     """The most similar of some names, joined by 'or'; empty if there is none."""
-    return ' or '.join(difflib.get_close_matches(name, [str(n) for n in names], n=most))
+    return ' or '.join(difflib.get_close_matches(name, [str(n) for n in names], n=most, cutoff=cutoff))
 
 
 def check_option(cfg: Config, option: str) -> None:
     """Check that a dotted key is in the config, or that the class it belongs to takes it.
 
-    Where the key is inside of something that is None, that becomes a dict: mmengine merges none into None.
+    Of dicts that belong to no class only misspellings are noticed. Where the key is inside of something that
+    is None, that becomes a dict: mmengine merges none into None.
 
     Raises:
         UserError: Naming the first unknown part and what comes nearest to it.
@@ -111,15 +144,15 @@ def check_option(cfg: Config, option: str) -> None:
         elif isinstance(node, dict):
             if part not in node:
                 accepted = _accepted(node, done)
-                if accepted is None or part in accepted:
+                # What a dict without a class may hold isn't known; only what looks misspelt is refused.
+                near = nearest(part, {*node, *(accepted or ())}, cutoff=0.6 if accepted else 0.7)
+                if part in (accepted or ()) or (not accepted and not near):
                     return
-                names = {*node, *accepted}
-                near = nearest(part, names)
                 where = '.'.join(done) or 'the config'
                 raise UserError(
                     f'--cfg-options {option}: {where} has no {part!r}'
                     + (f'; did you mean {".".join([*done, near])}?' if near else '')
-                    + f'\nIt has: {", ".join(sorted(names - {"_scope_"}))}'
+                    + f'\nIt has: {", ".join(sorted({*node, *(accepted or ())} - {"_scope_"}))}'
                 )
             node, parent = node[part], node
         elif node is None:
@@ -131,25 +164,26 @@ def check_option(cfg: Config, option: str) -> None:
 
 
 def _accepted(node: dict, path: list[str]) -> set[str] | None:
-    """Names that a dict's consumer takes beside those that are set; None if it takes any."""
+    """Names that a dict's consumer takes beside those that are set; None if that isn't known."""
     from mmengine.runner import Runner, set_random_seed
     from torch.utils.data import DataLoader
 
     if not path:
-        return {*inspect.signature(Runner.__init__).parameters, 'auto_scale_lr', 'default_scope'}
+        return {*inspect.signature(Runner.__init__).parameters, *READ_BY_RUNNER}
+    if path[-1] == 'optim_wrapper':
+        node = {'type': 'OptimWrapper', **node}
     if 'type' in node:
         taker = node['type'] if callable(node['type']) else find_registered(node['type'])
-        return None if taker is None else _parameters(taker)
+        taken = parameters(taker) if taker is not None else None
+        return taken and taken | POPPED.get(path[0], set()) | POPPED.get(path[-1], set())
     if path[-1] == 'randomness':
-        return _parameters(set_random_seed)
+        return parameters(set_random_seed)
     if path[-1].endswith('_dataloader'):
-        return _parameters(DataLoader) | {'num_batch_per_epoch'}
-    if not node or path[-1] in ('dist_cfg', 'mp_cfg', 'cfg'):
-        return None
-    return set()
+        return parameters(DataLoader) | {'num_batch_per_epoch'}
+    return None
 
 
-def _parameters(taker) -> set[str] | None:
+def parameters(taker) -> set[str] | None:
     """Names of the parameters of a function or class, its bases' included; None if it takes any."""
     names = set()
     for cls in inspect.getmro(taker) if inspect.isclass(taker) else (taker,):

@@ -1,6 +1,5 @@
 """What a config names is looked up before anything is built: data, checkpoints, registered names."""
 
-import importlib
 import os
 import re
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from .checkpoints import SCHEME, fetch
-from .config import find_registered, nearest, registries
+from .config import find_registered, nearest, parameters, registries
 from .errors import UserError
 
 COCO_LAYOUT = """\
@@ -49,17 +48,9 @@ def check(cfg: Config, mode: str, checkpoint: str | None = None) -> None:
     Raises:
         UserError: Listing all that is missing, where it was looked for and what to do.
     """
-    scope = cfg.get('default_scope')
-    if scope:
-        try:
-            importlib.import_module(f'{scope}.registry')
-        except ModuleNotFoundError as error:
-            raise UserError(
-                f"the config's default_scope is {scope!r}, but {error.name} is not installed"
-            ) from None
-    with DefaultScope.overwrite_default_scope(scope):
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         check_names(cfg)
-    check_data(cfg, mode)
+        check_data(cfg, mode)
     check_checkpoints(cfg, mode, checkpoint)
 
 
@@ -124,9 +115,17 @@ def _files(dataset: dict) -> Iterator[tuple[str, str]]:
     if isinstance(dataset.get('bbox_file'), str):
         yield 'bbox_file', dataset['bbox_file']
     prefix = dataset.get('data_prefix') or {}
+    if root and not prefix and not dataset.get('ann_file') and not _downloads(dataset):
+        yield 'data_root', root
     for key, folder in (prefix if isinstance(prefix, dict) else {'img': prefix}).items():
         if isinstance(folder, str):
             yield f'data_prefix.{key}', os.path.join(root, folder)
+
+
+def _downloads(dataset: dict) -> bool:
+    """Whether a data set fetches itself, as mmpretrain's CIFAR and MNIST do."""
+    kind = find_registered(dataset['type']) if isinstance(dataset.get('type'), str) else None
+    return kind is not None and 'download' in (parameters(kind) or ())
 
 
 def _advice(root: str) -> str:
@@ -154,14 +153,12 @@ def check_checkpoints(cfg: Config, mode: str, checkpoint: str | None) -> None:
         CheckpointError: If one is missing or can't be downloaded.
     """
     sources = [checkpoint or cfg.get('load_from')]
-    if mode == 'train' and not cfg.get('resume'):
+    if mode == 'train':  # mmengine initialises a model even where it resumes
         sources += [
             node['checkpoint']
             for _, node in walk(cfg.get('model') or {})
             if node.get('type') == 'Pretrained' and 'checkpoint' in node
         ]
     for source in sources:
-        if source and source.startswith(SCHEME) and os.environ.get('RANK', '0') != '0':
-            continue  # rank 0 downloads, the others wait for it when the process group starts
         if source and ('://' not in source or source.startswith(SCHEME)):
             fetch(source)

@@ -12,7 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from . import preflight
-from .checkpoints import refuse_pickled_code
+from .checkpoints import local_rank, safe_loading
 from .config import load_config
 from .errors import UserError
 from .results import print_metrics
@@ -22,17 +22,19 @@ DRAWING = {
     'mmdet': ('visualization', 'test_out_dir', dict(draw=True)),
     'mmseg': ('visualization', None, dict(draw=True)),
     'mmpose': ('visualization', 'out_dir', dict(enable=True)),
-    'mmpretrain': ('visualization', 'out_dir', dict(enable=True)),
+    'mmpretrain': ('visualization', 'out_dir', dict(enable=True, interval=1)),
 }
 
 
 def main(run: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
     """Run a tool; an error that is the user's to mend is shown as a message, without a traceback."""
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank or 0))
+    if args.local_rank is not None:
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
-        run(args)
+        with safe_loading():
+            run(args)
     except UserError as error:
-        if os.environ.get('RANK', '0') == '0':
+        if local_rank() == 0:
             print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
         sys.exit(2)
 
@@ -45,7 +47,6 @@ def prepare(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs', Path(args.config.partition('::')[2] or args.config).stem))
-    refuse_pickled_code()
     if args.launcher == 'pytorch' and not torch.cuda.is_available():
         use_gloo(cfg)
     return cfg
@@ -55,7 +56,12 @@ def use_gloo(cfg: Config) -> None:
     """Join several processes on CPUs, where mmengine's own start of them asks for a GPU."""
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
-    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
 
 
 def train(args: argparse.Namespace) -> None:
@@ -68,7 +74,7 @@ def train(args: argparse.Namespace) -> None:
     if args.amp:
         use_amp(cfg)
     if args.auto_scale_lr:
-        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
             raise UserError(
                 '--auto-scale-lr needs the batch size that the learning rate is meant for: '
                 'auto_scale_lr = dict(base_batch_size=16) in the config'
@@ -82,7 +88,7 @@ def train(args: argparse.Namespace) -> None:
     runner = Runner.from_cfg(cfg)
     runner.train()
     if is_main_process():
-        print(f'\nLogs and curves: {runner.log_dir}\nCheckpoint: {last_checkpoint(runner.work_dir)}')
+        print(f'\nLogs and curves: {runner.work_dir}\nCheckpoint: {last_checkpoint(runner.work_dir)}')
 
 
 def test(args: argparse.Namespace) -> None:
@@ -102,11 +108,15 @@ def test(args: argparse.Namespace) -> None:
     if args.out:
         dump(cfg, args.out)
     runner = Runner.from_cfg(cfg)
+    try:
+        runner.load_checkpoint(args.checkpoint, strict=True)
+    except RuntimeError as error:
+        raise UserError(f"{args.checkpoint} is not of this config's model. {error}") from None
     metrics = runner.test()
     if is_main_process():
         print()
         print_metrics(metrics, Path(args.config).stem)
-        print(f'Logs: {runner.log_dir}')
+        print(f'Checkpoint: {args.checkpoint}\nLogs: {runner.log_dir}')
         if args.show_dir:
             print(f'Pictures: {os.path.abspath(args.show_dir)}')
 
@@ -114,6 +124,7 @@ def test(args: argparse.Namespace) -> None:
 def use_amp(cfg: Config) -> None:
     """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU."""
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    kind = getattr(kind, '__name__', kind)  # a class, in a config that imports it
     if kind == 'AmpOptimWrapper':
         return
     if kind != 'OptimWrapper':

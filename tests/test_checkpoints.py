@@ -1,7 +1,9 @@
+import argparse
 import email.message
 import hashlib
 import io
 import os
+import pathlib
 import re
 import urllib.error
 from collections import OrderedDict
@@ -15,7 +17,13 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from res2net_mm import checkpoints
-from res2net_mm.checkpoints import CheckpointError, describe, load_pretrained, read_checkpoint
+from res2net_mm.checkpoints import (
+    CheckpointError,
+    describe,
+    load_pretrained,
+    read_checkpoint,
+    safe_loading,
+)
 from res2net_mm.models import Res2Layer, Res2Net
 
 TINY = dict(depth=(1, 2, 1, 1), base_channels=16, stem_channels=16, scales=3, base_width=8)
@@ -322,8 +330,11 @@ def test_files_that_are_no_checkpoints(tmp_path):
     assert 'is empty (0 bytes)' in message(b'')
     for length in (len(whole) // 2, len(whole) - 30, 100):
         assert 'cut off or damaged' in message(whole[:length])
-    assert 'cut off or damaged' in message(legacy.getvalue()[: len(legacy.getvalue()) // 2])
-    assert 'web page' in message(b'<!doctype html><title>404 Not Found</title>')
+    legacy = legacy.getvalue()
+    for length in range(1, len(legacy) - 8, len(legacy) // 50):
+        assert re.search('cut off or damaged|no PyTorch checkpoint', message(legacy[:length]))
+    for text in (b'<!doctype html><title>404 Not Found</title>', b'aaaa', b'('):
+        assert re.search('web page|cut off or damaged', message(text))
     with pytest.raises(CheckpointError, match=f'not found: {tmp_path}/none.pth'):
         read_checkpoint(tmp_path / 'none.pth')
     with pytest.raises(CheckpointError, match='not found'):
@@ -340,18 +351,74 @@ class Hostile:
 
 @pytest.mark.parametrize('read', [read_checkpoint, CheckpointLoader.load_checkpoint])
 @pytest.mark.parametrize('legacy', [False, True])
-def test_pickled_code_is_never_executed(read, legacy, tmp_path, monkeypatch):
-    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
-    checkpoints.refuse_pickled_code()
+def test_pickled_code_is_never_executed(read, legacy, tmp_path):
     path, sign = tmp_path / 'hostile.pth', tmp_path / 'executed'
     torch.save(
         {'state_dict': tiny().state_dict(), 'meta': Hostile(f'touch {sign}')},
         path,
         _use_new_zipfile_serialization=not legacy,
     )
-    with pytest.raises(CheckpointError, match=r'asks to run \w+.system, and code .* not executed'):
+    with safe_loading(), pytest.raises(CheckpointError, match=r'asks to run \w+.system, .* not executed'):
         read(str(path))
     assert not sign.exists()
+
+
+def test_pickled_code_behind_other_addresses_is_not_executed(tmp_path, monkeypatch):
+    path, sign = tmp_path / 'hostile.pth', tmp_path / 'executed'
+    torch.save({'state_dict': tiny().state_dict(), 'meta': Hostile(f'touch {sign}')}, path)
+    monkeypatch.setattr('mmengine.runner.checkpoint.get_torchvision_models', lambda: {'resnet50': str(path)})
+    with pytest.raises(CheckpointError, match='not executed'):
+        read_checkpoint('torchvision://resnet50')
+    with safe_loading(), pytest.raises(CheckpointError, match='not executed'):
+        CheckpointLoader.load_checkpoint('torchvision://resnet50')
+    assert not sign.exists()
+
+
+def test_the_config_in_a_checkpoint_is_not_handed_to_be_executed(tmp_path):
+    torch.save({'state_dict': {}, 'meta': {'config': 'import os', 'epoch': 1}}, tmp_path / 'x.pth')
+    with safe_loading():
+        assert CheckpointLoader.load_checkpoint(str(tmp_path / 'x.pth'))['meta'] == {'epoch': 1}
+
+
+def test_safe_loading_leaves_mmengine_as_it_was():
+    import mmengine.runner.checkpoint as loader
+
+    before = dict(CheckpointLoader._schemes), loader.load_from_local, loader.load_from_http
+    with safe_loading():
+        assert loader.load_from_local is not before[1]
+    assert (dict(CheckpointLoader._schemes), loader.load_from_local, loader.load_from_http) == before
+
+
+def test_unknown_kinds_of_addresses():
+    for address in ('htp://x/y.pth', 'file:///x.pth'):
+        with pytest.raises(CheckpointError, match='no such kind of address'):
+            read_checkpoint(address)
+
+
+def test_timms_training_checkpoints_are_read(tmp_path):
+    source = tiny()
+    content = {
+        'epoch': 3,
+        'arch': 'res2net50_26w_4s',
+        'state_dict': source.state_dict(),
+        'args': argparse.Namespace(lr=0.1, output=pathlib.PosixPath('out')),
+        'metric': 78.0,
+    }
+    torch.save(content, tmp_path / 'timm.pth')
+    loaded = Res2Net(**TINY)
+    load_pretrained(loaded, tmp_path / 'timm.pth')
+    assert torch.equal(loaded.conv1.weight, source.conv1.weight)
+
+
+def test_two_networks_in_one_file_must_be_told_apart(tmp_path):
+    state = {
+        **prefixed('student.backbone.', tiny().state_dict()),
+        **prefixed('teacher.backbone.', tiny().state_dict()),
+    }
+    torch.save(state, tmp_path / 'file.pth')
+    with pytest.raises(CheckpointError, match="under 'student.backbone.' and 'teacher.backbone.'.*prefix="):
+        load_pretrained(Res2Net(**TINY), tmp_path / 'file.pth')
+    load_pretrained(Res2Net(**TINY), tmp_path / 'file.pth', prefix='teacher.backbone')
 
 
 def test_training_checkpoints_of_mmengine_are_read(tmp_path):
@@ -440,7 +507,8 @@ class TestReleasedFiles:
         digest = hashlib.sha256(self.served).hexdigest()[:8]
         assert read_checkpoint(f'https://example.org/a/tiny-{digest}.pth?x=1')
         with pytest.raises(CheckpointError, match='not the expected file'):
-            read_checkpoint('https://example.org/tiny-00000000.pth')
+            read_checkpoint('https://example.org/tiny-0000000a.pth')
+        assert read_checkpoint('https://example.org/tiny-20230901.pth')  # a date
 
 
 def test_released_names_are_well_formed():

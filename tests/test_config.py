@@ -44,6 +44,15 @@ def test_other_packages_bases_still_resolve(tmp_path):
         ('train_dataloader.dataset.pipeline.2.scale', (1000, 600),
          lambda c: c.train_dataloader.dataset.pipeline[2].scale),
         ('randomness.seed', 0, lambda c: c.randomness.seed),
+        ('optim_wrapper.paramwise_cfg.norm_decay_mult', 0,
+         lambda c: c.optim_wrapper.paramwise_cfg.norm_decay_mult),
+        ('param_scheduler.1.convert_to_iter_based', True,
+         lambda c: c.param_scheduler[1].convert_to_iter_based),
+        ('model.test_cfg.rcnn.mask_thr_binary', 0.4, lambda c: c.model.test_cfg.rcnn.mask_thr_binary),
+        ('model.test_cfg.rcnn.nms.class_agnostic', True, lambda c: c.model.test_cfg.rcnn.nms.class_agnostic),
+        ('find_unused_parameters', True, lambda c: c.find_unused_parameters),
+        ('default_hooks.ema.type', 'EMAHook', lambda c: c.default_hooks.ema.type),
+        ('model.backbone.dcn.type', 'DCNv2', lambda c: c.model.backbone.dcn.type),
         ('load_from', 'x.pth', lambda c: c.load_from),
         ('custom_hooks', [], lambda c: c.custom_hooks),
         ('env_cfg.dist_cfg.timeout', 60, lambda c: c.env_cfg.dist_cfg.timeout),
@@ -118,3 +127,39 @@ def test_options_make_a_dict_of_none():
     assert load_config(file, options).model.backbone.init_cfg == dict(type='Pretrained', checkpoint='x.pth')
     with pytest.raises(UserError, match="model.backbone.depth is 50, which has no 'x'"):
         load_config(file, {'model.backbone.depth.x': 1})
+
+
+def test_arguments_of_a_new_type_are_checked_against_it():
+    options = {
+        'optim_wrapper.optimizer.betas': (0.9, 0.95),
+        'optim_wrapper.optimizer.type': 'AdamW',
+        'model.test_cfg.rcnn.nms.min_score': 0.1,
+        'model.test_cfg.rcnn.nms.type': 'soft_nms',
+    }
+    assert load_config(FPN, options).optim_wrapper.optimizer.betas == (0.9, 0.95)
+    with pytest.raises(UserError, match="optimizer has no 'betas'"):
+        load_config(FPN, {'optim_wrapper.optimizer.betas': (0.9, 0.95)})
+
+
+def test_a_toolbox_that_is_not_installed(tmp_path):
+    (tmp_path / 'mine.py').write_text("default_scope = 'mmnone'\nmodel = dict(type='X')\n")
+    with pytest.raises(UserError, match="default_scope is 'mmnone', but mmnone is not installed"):
+        load_config(str(tmp_path / 'mine.py'), {'model.depth': 1})
+
+
+def test_a_missing_base(tmp_path):
+    (tmp_path / 'mine.py').write_text("_base_ = 'gone.py'\n")
+    with pytest.raises(UserError, match='a base of .*mine.py was not found: .*gone.py'):
+        load_config(str(tmp_path / 'mine.py'))
+
+
+def test_a_resnet_is_replaced_as_it_is(tmp_path):
+    from mmengine.registry import MODELS
+
+    (tmp_path / 'mine.py').write_text(
+        "_base_ = 'mmdet::_base_/models/faster-rcnn_r50_fpn.py'\n"
+        "model = dict(backbone=dict(type='res2net_mm.Res2Net', init_cfg=None))\n"
+    )
+    backbone = load_config(str(tmp_path / 'mine.py')).model.backbone
+    assert backbone.style == 'pytorch'
+    assert len(MODELS.build(backbone).stages) == 4

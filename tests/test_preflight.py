@@ -108,9 +108,14 @@ def test_unregistered_names(cfg, change, text):
     assert text in message(cfg)
 
 
-def test_unknown_toolbox(cfg):
-    cfg.default_scope = 'mmnone'
-    assert "default_scope is 'mmnone'" in message(cfg)
+def test_a_data_set_that_is_only_a_root(tmp_path):
+    pytest.importorskip('mmpretrain')
+    cfg = Config(dict(default_scope='mmpretrain', train_dataloader=dict(dataset=dict(
+        type='ImageNet', data_root=str(tmp_path / 'imagenet'), split='train', pipeline=[]
+    ))))  # fmt: skip
+    assert f'dataset.data_root: {tmp_path}/imagenet' in message(cfg)
+    cfg.train_dataloader.dataset = dict(type='CIFAR100', data_root=str(tmp_path / 'cifar'), split='train')
+    preflight.check(cfg, 'train')  # it fetches itself
 
 
 def test_missing_checkpoints(cfg, tmp_path):

@@ -46,4 +46,5 @@ optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=4e-4, weight_decay=0.05, fused=True),
     clip_grad=dict(max_norm=10),
 )
-default_hooks = dict(logger=dict(interval=10))
+default_hooks = dict(logger=dict(interval=10), visualization=dict(score_thr=0.6))
+randomness = dict(seed=0)

@@ -36,7 +36,7 @@ class Backbone(BaseModule):
         super().__init__(init_cfg)
         self.norm_eval = norm_eval
         self.zero_init_residual = zero_init_residual
-        self.register_load_state_dict_pre_hook(_rename_parameters)
+        self._register_load_state_dict_pre_hook(_rename_parameters, with_module=True)
 
     def init_weights(self) -> None:
         """Initialise the parameters as ``init_cfg`` says.

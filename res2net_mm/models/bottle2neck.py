@@ -60,7 +60,8 @@ class Bottle2neck(BaseModule):
         conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
         norm_cfg (dict, optional): Config of the normalisation. Default: BN.
         dcn (dict, optional): Config of a deformable convolution in place of each 3x3 convolution, such
-            as ``dict(type='DCNv2', deform_groups=1)``. Default: None.
+            as ``dict(type='DCNv2', deform_groups=1)``. As in mmdet, ``fallback_on_stride=True`` in it means
+            plain convolutions. Default: None.
         plugins (list[dict], optional): ``dict(cfg=dict(type=...), position='after_conv2')``, position
             one of after_conv1, after_conv2 (after the concatenation) and after_conv3. Default: None.
         with_cp (bool): Recompute the block in the backward pass to save memory. Default: False.
@@ -106,7 +107,7 @@ class Bottle2neck(BaseModule):
             )
         out_channels = planes * self.expansion
         dcn = dict(dcn) if dcn else None
-        if dcn and dcn.pop('fallback_on_stride', False) and stride > 1:
+        if dcn and dcn.pop('fallback_on_stride', False):
             dcn = None
         if dcn:
             import mmcv.ops  # noqa: F401  (registers the deformable convolutions)

@@ -105,6 +105,8 @@ class Res2Net(Backbone):
         groups (int): Cardinality, the paper's *c*. Default: 1.
         with_se (bool): SE block right before each residual connection (Sec. 3.2.2). Default: False.
         se_ratio (int): Its reduction ratio. Default: 16.
+        style (str): 'pytorch', the only one there is: the stride is the 3x3 convolutions', not the first
+            1x1 convolution's. So that a config's ResNet can be replaced as it is. Default: 'pytorch'.
         deep_stem (bool): Three 3x3 convolutions in place of the 7x7 one. Default: False.
         avg_down (bool): Average pooling in place of the stride of the residual path's 1x1 convolution.
             Default: False.
@@ -158,6 +160,7 @@ class Res2Net(Backbone):
         groups: int = 1,
         with_se: bool = False,
         se_ratio: int = 16,
+        style: str = 'pytorch',
         deep_stem: bool = False,
         avg_down: bool = False,
         pool_at_stride_1: bool = True,
@@ -182,6 +185,8 @@ class Res2Net(Backbone):
         init_cfg: dict | list[dict] | None = None,
     ):
         super().__init__(norm_eval, zero_init_residual, init_cfg)
+        if style != 'pytorch':
+            raise ValueError(f"style={style!r}: Res2Net has only 'pytorch'")
         blocks = blocks_per_stage(depth)
         norm_cfg = norm_cfg or dict(type='BN', requires_grad=True)
         per_stage = dict(depth=blocks, strides=strides, dilations=dilations)

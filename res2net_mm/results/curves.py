@@ -13,15 +13,22 @@ def read_scalars(work_dir: str | Path) -> tuple[list[dict], list[dict]]:
         work_dir (str | Path): The run's work directory.
 
     Returns:
-        tuple[list[dict], list[dict]]: The training records and the evaluation records, by step. Where a
-        resumed run did a step again, its record counts.
+        tuple[list[dict], list[dict]]: The training records and the evaluation records, by step. A run that
+        was resumed replaces what came after, a run from the start everything.
     """
     train, val = {}, {}
     for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        for line in file.read_text().splitlines():
-            record = json.loads(line)
-            (train if 'loss' in record else val)[record['step']] = record
-    return [train[k] for k in sorted(train)], [val[k] for k in sorted(val)]
+        lines = file.read_text().splitlines()
+        records = [json.loads(line) for line in lines if line.endswith('}')]  # a killed run's last is torn
+        new_train = {r['step']: r for r in records if 'loss' in r}
+        new_val = {r['step']: r for r in records if 'loss' not in r}
+        if new_train:
+            if min(new_train) <= min(train, default=0):
+                val = {}
+            kept = min(new_train), min(new_val, default=float('inf'))
+            train = {k: r for k, r in train.items() if k < kept[0]} | new_train
+            val = {k: r for k, r in val.items() if k < kept[1]} | new_val
+    return list(train.values()), list(val.values())
 
 
 def plot_curves(work_dir: str | Path) -> Path | None:
@@ -50,7 +57,12 @@ def plot_curves(work_dir: str | Path) -> Path | None:
     names += [k for k in (val[-1] if val else {}) if k in SCORES or k.rpartition('/')[2] in SCORES]
     for name in names:
         right.plot([r['step'] for r in val], [r.get(name) for r in val], 'o-', label=name)
-    right.set(xlabel='epoch' if 'epoch' in train[-1] else 'iteration', ylabel='on the validation set')
+    right.set(
+        xlabel='epoch' if 'epoch' in train[-1] else 'iteration',
+        ylabel='on the validation set',
+        ylim=(0, None),
+    )
+    right.xaxis.get_major_locator().set_params(integer=True)
     if names:
         right.legend(fontsize='small')
     for axes in (left, right):

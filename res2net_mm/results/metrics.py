@@ -1,5 +1,6 @@
 """The metrics of one run as a table."""
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -36,7 +37,7 @@ def metrics_table(metrics: dict, title: str) -> Table:
             table.add_row(name, f'{value:.4f}' if isinstance(value, float) else str(value))
         return table
     columns = {c: key for c, key in COCO_COLUMNS.items() if any(f'coco/{k}_{key}' in metrics for k in kinds)}
-    table = Table('', *columns, title=title)
+    table = Table('', *columns, title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for kind in kinds:
         values = (metrics.get(f'coco/{kind}_{key}', -1) for key in columns.values())
         table.add_row(kind, *('-' if v < 0 else f'{v:.3f}' for v in values))

@@ -184,6 +184,7 @@ def test_dilation_arguments_reach_the_blocks():
         (dict(frozen_stages=-2), 'frozen_stages=-2'),
         (dict(multi_grid=(1, 2)), r'multi_grid=\(1, 2\).*3 blocks'),
         (dict(scales=0), 'scales=0'),
+        (dict(style='caffe'), "style='caffe'"),
         (dict(dcn=dict(type='DCNv2'), stage_with_dcn=(True,)), 'stage_with_dcn has 1'),
     ],
 )

@@ -3,11 +3,11 @@ import json
 from rich.console import Console
 
 from res2net_mm.results.curves import plot_curves, read_scalars
-from res2net_mm.results.metrics import metrics_table
+from res2net_mm.results.metrics import COCO_COLUMNS, metrics_table
 
 
 def shown(table):
-    console = Console(width=120)
+    console = Console(width=80)
     with console.capture() as capture:
         console.print(table)
     return capture.get()
@@ -21,9 +21,13 @@ def test_coco_metrics_in_cocos_columns():
     text = shown(metrics_table(metrics, 'a run'))
     assert 'a run' in text
     header, values = (next(x for x in text.splitlines() if k in x) for k in ('AP50', 'bbox'))
-    cells = [c.strip() for c in values.replace('│', '|').split('|') if c.strip()]
-    assert cells == ['bbox', '0.337', '0.536', '0.360', '-', '0.383', '0.511', '0.450']
-    assert [c for c in header.replace('┃', ' ').split()] == 'AP AP50 AP75 APs APm APl AR'.split()
+    assert values.split() == ['bbox', '0.337', '0.536', '0.360', '-', '0.383', '0.511', '0.450']
+    assert header.split() == 'AP AP50 AP75 APs APm APl AR'.split()
+
+
+def test_all_of_cocos_columns_fit_into_80():
+    metrics = {f'coco/{kind}_{key}': 0.123 for kind in ('bbox', 'segm') for key in COCO_COLUMNS.values()}
+    assert shown(metrics_table(metrics, 'a run')).count('0.123') == 2 * len(COCO_COLUMNS)
 
 
 def test_masks_have_a_row_of_their_own():
@@ -43,11 +47,24 @@ def test_curves(tmp_path):
         records = [dict(loss=1 / s, loss_cls=0.5 / s, lr=0.1, epoch=1, step=s) for s in steps]
         records.append({'coco/bbox_mAP': 0.1, 'coco/bbox_mAP_50': 0.2, 'step': steps[-1] // 10})
         (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, records)))
-    train, val = read_scalars(tmp_path)
+    train, val = read_scalars(tmp_path)  # the second run resumed the first
     assert [r['step'] for r in train] == [10, 20, 30]
     assert [r['step'] for r in val] == [2, 3]
+    assert [r['loss'] for r in train] == [1 / 10, 1 / 20, 1 / 30]
     path = plot_curves(tmp_path)
     assert path == tmp_path / 'curves.png' and path.read_bytes().startswith(b'\x89PNG')
+
+
+def test_a_run_from_the_start_replaces_an_older_one(tmp_path):
+    for name, steps, epochs in (('20260101_000000', (10, 20, 30), (1, 2, 3)), ('20260102_000000', (10,), ())):
+        folder = tmp_path / name / 'vis_data'
+        folder.mkdir(parents=True)
+        records = [dict(loss=1.0, step=s) for s in steps] + [
+            {'coco/bbox_mAP': 0.1, 'step': e} for e in epochs
+        ]
+        (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, records)))
+    train, val = read_scalars(tmp_path)
+    assert [r['step'] for r in train] == [10] and val == []
 
 
 def test_no_curves_of_a_run_without_records(tmp_path):

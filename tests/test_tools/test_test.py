@@ -75,3 +75,13 @@ def test_predictions_need_a_pickle_name(trained, tiny_config, run):
     work_dir, _ = trained
     result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--out', 'predictions.json')
     assert result.returncode == 2 and '--out predictions.json: the name must end in .pkl' in result.stderr
+
+
+def test_a_checkpoint_of_another_model(trained, tiny_config, run):
+    work_dir, _ = trained
+    result = run(
+        'test.py', tiny_config, work_dir / 'epoch_1.pth', '--cfg-options', 'model.backbone.depth=(2,1,1,1)'
+    )
+    assert result.returncode == 2
+    assert "is not of this config's model" in result.stderr and 'layer1.1.conv1.weight' in result.stderr
+    assert 'Traceback' not in result.stderr

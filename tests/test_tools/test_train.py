@@ -1,3 +1,4 @@
+import hashlib
 import re
 import socket
 import stat
@@ -85,6 +86,35 @@ def test_two_processes(tiny_config, run, tmp_path):
                  CUDA_VISIBLE_DEVICES='')  # fmt: skip
     assert result.returncode == 0, result.stderr[-3000:]
     assert result.stdout.count('AP50') == 1
+
+
+def test_two_processes_share_a_released_file(tiny_config, run, tmp_path):
+    from res2net_mm.checkpoints import RELEASED
+    from res2net_mm.models import Res2Net
+
+    network = Res2Net(depth=(1, 1, 1, 1), base_channels=8, stem_channels=8, base_width=4)
+    torch.save(network.state_dict(), tmp_path / 'file.pth')
+    digest = hashlib.sha256((tmp_path / 'file.pth').read_bytes()).hexdigest()
+    hub = tmp_path / 'hub' / 'hub' / 'checkpoints'
+    hub.mkdir(parents=True)
+    file = hub / f'res2net50_26w_4s-{RELEASED["res2net50_26w_4s"]}.pth'
+    (tmp_path / 'file.pth').rename(file)
+    options = ('--work-dir', tmp_path / 'run', '--cfg-options', 'model.backbone.init_cfg.type=Pretrained',
+               'model.backbone.init_cfg.checkpoint=res2net://res2net50_26w_4s')  # fmt: skip
+    environment = dict(PORT=free_port(), CUDA_VISIBLE_DEVICES='', TORCH_HOME=str(tmp_path / 'hub'))
+    result = run('dist_train.sh', tiny_config, 2, *options, **environment)
+    assert result.returncode != 0
+    assert result.stderr.count('is damaged: its SHA-256 begins with') == 1  # not the authors', and said once
+    site = tmp_path / 'site'
+    site.mkdir()
+    (site / 'sitecustomize.py').write_text(
+        f"import res2net_mm.checkpoints as c; c.RELEASED['res2net50_26w_4s'] = '{digest[:8]}'\n"
+    )
+    file.rename(hub / f'res2net50_26w_4s-{digest[:8]}.pth')
+    environment = {**environment, 'PORT': free_port(), 'PYTHONPATH': str(site)}
+    result = run('dist_train.sh', tiny_config, 2, *options, **environment)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert 'parameters and statistics from res2net://res2net50_26w_4s' in result.stdout
 
 
 def test_slurm_scripts_ask_for_what_they_are_told(run, tmp_path):
