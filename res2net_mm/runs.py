@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from . import preflight
 from .checkpoints import local_rank, safe_loading
-from .config import load_config
+from .config import CfgOptions, load_config
 from .errors import UserError
 from .results import print_metrics
 
@@ -24,6 +24,25 @@ DRAWING = {
     'mmpose': ('visualization', 'out_dir', dict(enable=True)),
     'mmpretrain': ('visualization', 'out_dir', dict(enable=True, interval=1)),
 }
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """What both tools take."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='config file, or res2net_mm::NAME.py for a shipped one')
+    parser.add_argument('--work-dir', help='where logs, metrics and checkpoints go (work_dirs/CONFIG)')
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptions,
+        metavar='K=V',
+        help='change the config, such as model.backbone.depth=101 train_dataloader.batch_size=4',
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
+    return parser
 
 
 def main(run: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:

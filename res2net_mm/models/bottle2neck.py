@@ -114,6 +114,7 @@ class Bottle2neck(BaseModule):
 
         self.width = width
         self.hierarchical = not first
+        self.deformable = dcn is not None
         self.with_cp = with_cp
 
         self.conv1 = build_conv_layer(conv_cfg, in_channels, width * scales, 1, bias=False)
@@ -172,6 +173,8 @@ class Bottle2neck(BaseModule):
     def _forward(self, x: Tensor) -> Tensor:
         out = self._plug(self.relu(self.bn1(self.conv1(x))), 'after_conv1')
         splits = out.split(self.width, 1)
+        if self.deformable:  # mmcv's kernels take no views
+            splits = [split.contiguous() for split in splits]
         outs = []
         for i, (conv, bn) in enumerate(zip(self.convs, self.bns)):
             y = splits[i]
