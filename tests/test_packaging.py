@@ -80,3 +80,19 @@ import res2net_mm
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120)
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith(f'ImportError: res2net_mm needs {missing}: install ')
+
+
+def test_the_backbone_needs_none_of_the_toolboxes():
+    program = """
+import sys
+for toolbox in ('mmdet', 'mmseg', 'mmpose', 'mmpretrain', 'timm'):
+    sys.modules[toolbox] = None  # importing it fails
+import torch
+from mmengine.registry import MODELS
+dcn = dict(type='DCNv2')
+network = MODELS.build(dict(type='res2net_mm.Res2Net', depth=(1, 1, 1, 1), dcn=dcn, stage_with_dcn=(True,) * 4))
+network.init_weights()
+print(*(tuple(x.shape) for x in network(torch.rand(1, 3, 96, 96))))
+"""
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120)
+    assert result.stdout.endswith('(1, 2048, 3, 3)\n'), result.stderr
