@@ -89,8 +89,8 @@ for toolbox in ('mmdet', 'mmseg', 'mmpose', 'mmpretrain', 'timm'):
     sys.modules[toolbox] = None  # importing it fails
 import torch
 from mmengine.registry import MODELS
-dcn = dict(type='DCNv2')
-network = MODELS.build(dict(type='res2net_mm.Res2Net', depth=(1, 1, 1, 1), dcn=dcn, stage_with_dcn=(True,) * 4))
+cfg = dict(type='res2net_mm.Res2Net', depth=(1, 1, 1, 1), dcn=dict(type='DCNv2'), stage_with_dcn=(True,) * 4)
+network = MODELS.build(cfg)
 network.init_weights()
 print(*(tuple(x.shape) for x in network(torch.rand(1, 3, 96, 96))))
 """
