@@ -15,7 +15,7 @@ env:  ## make .venv, or complete it
 
 demo: env  ## train and evaluate a small detector on drawn images, and draw what it finds
 	$(PY) tools/make_demo_data.py data/demo
-	@echo 'Training takes about 12 minutes on 2 CPU cores, the evaluation one more.'
+	@echo 'Training takes 10 to 15 minutes on 2 CPU cores, the evaluation one more.'
 	$(PY) tools/train.py $(CONFIG) --work-dir $(DEMO)
 	$(PY) tools/test.py $(CONFIG) $$(cat $(DEMO)/last_checkpoint) --work-dir $(DEMO) --show-dir $(DEMO)/shown
 

@@ -128,7 +128,9 @@ def safe_loading():
 
     def read(filename, map_location=None, *args, **kwargs):
         content = read_checkpoint(filename, map_location)
-        if isinstance(content, dict) and isinstance(content.get('meta'), dict):
+        if not isinstance(content, dict):
+            raise CheckpointError(f'{filename} holds no state dict, but a {type(content).__name__}')
+        if isinstance(content.get('meta'), dict):
             content['meta'].pop('config', None)  # Runner.resume would execute it
         return content
 

@@ -44,7 +44,20 @@ class CfgOptions(DictAction):
         for value in values:
             if '=' not in value:
                 raise argparse.ArgumentError(self, f'{value!r} is not of the form KEY=VALUE')
-        super().__call__(parser, namespace, values, option_string)
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except RecursionError:  # mmengine's parser of values knows neither dicts nor unbalanced brackets
+            raise argparse.ArgumentError(
+                self, f'{" ".join(values)}: only numbers, words, lists and tuples; write the rest in a config'
+            ) from None
+
+    @staticmethod
+    def _parse_iterable(val):
+        """Keep the spaces of a value that is no list: it may be a path."""
+        word = val.strip('\'"')
+        if '[' in word or '(' in word or ',' in word:
+            return DictAction._parse_iterable(val)
+        return DictAction._parse_int_float_bool(word)
 
 
 def load_config(path: str, options: dict | None = None) -> Config:
@@ -169,7 +182,7 @@ def _accepted(node: dict, path: list[str]) -> set[str] | None:
     from torch.utils.data import DataLoader
 
     if not path:
-        return {*inspect.signature(Runner.__init__).parameters, *READ_BY_RUNNER}
+        return (parameters(Runner) | READ_BY_RUNNER) - {'cfg', 'type'}
     if path[-1] == 'optim_wrapper':
         node = {'type': 'OptimWrapper', **node}
     if 'type' in node:

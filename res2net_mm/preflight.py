@@ -79,9 +79,8 @@ def check_names(cfg: Config) -> None:
             unknown.append(f'  {where}.type = {name!r}' + (f'; did you mean {near}?' if near else ''))
     if unknown:
         scope = cfg.get('default_scope')
-        raise UserError(
-            f'not registered in {scope or "mmengine"}, nor under the scope named:\n' + '\n'.join(unknown)
-        )
+        where = f'in {scope}' if scope else "in mmengine (the config has no default_scope, such as 'mmdet')"
+        raise UserError(f'not registered {where}, nor under the scope named:\n' + '\n'.join(unknown))
 
 
 def _of(registry) -> dict:

@@ -56,11 +56,17 @@ def main(run: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
         if local_rank() == 0:
             print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        if local_rank() == 0:
+            print('\ninterrupted; train.py --resume goes on from the last checkpoint', file=sys.stderr)
+        sys.exit(130)
 
 
 def prepare(args: argparse.Namespace) -> Config:
     """Read a tool's config and set what ``--launcher`` and ``--work-dir`` say."""
     cfg = load_config(args.config, args.cfg_options)
+    if not cfg.get('model'):
+        raise UserError(f'{args.config} has no model')
     cfg.launcher = args.launcher
     if args.work_dir:
         cfg.work_dir = args.work_dir

@@ -75,6 +75,7 @@ def test_options_that_the_config_or_its_classes_know(option, value, where):
         ('train_dataloader.batchsize', 'did you mean train_dataloader.batch_size'),
         ('train_dataloader.dataset.pipeline.9.scale', 'pipeline is a list of 5; .9. is no index'),
         ('train_dataloader.dataset.pipeline.x.scale', '.x. is no index'),
+        ('self', "the config has no 'self'"),
         ('model.backbone.xyz', 'It has: .*avg_down.*zero_init_residual'),
     ],
 )
@@ -96,6 +97,23 @@ def test_an_option_without_a_value_is_a_usage_error(capsys):
     with pytest.raises(SystemExit):
         parser.parse_args(['--cfg-options', 'model.backbone.depth'])
     assert "'model.backbone.depth' is not of the form KEY=VALUE" in capsys.readouterr().err
+
+
+def test_option_values():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)
+    args = parser.parse_args(
+        ['--cfg-options', 'a=/my files/x.pth', 'b=[1,(2,3)]', 'c=1e-3', 'd=None', 'e=1,2']
+    )
+    assert args.cfg_options == dict(a='/my files/x.pth', b=[1, (2, 3)], c=1e-3, d=None, e=[1, 2])
+
+
+def test_a_dict_in_an_option_is_a_usage_error(capsys):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--cfg-options', 'plugins=[dict(cfg=dict(type="X"),position="y")]'])
+    assert 'write the rest in a config' in capsys.readouterr().err
 
 
 def test_options_of_dicts_without_a_class():

@@ -146,3 +146,8 @@ def test_names_that_the_toolboxes_configs_use_are_known(toolbox, folders):
         cfg = Config.fromfile(sorted((configs / folder).rglob('*.py'))[-1])
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope', toolbox)):
             preflight.check_names(cfg)
+
+
+def test_a_config_without_a_scope_is_told_so(cfg):
+    cfg.default_scope = None
+    assert "the config has no default_scope, such as 'mmdet'" in message(cfg)

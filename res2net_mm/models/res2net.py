@@ -114,7 +114,7 @@ class Res2Net(Backbone):
             stride is 1, as in the authors' networks. False runs detectors that were trained with
             MMDetection's own Res2Net. Default: True.
         in_channels (int): Channels of the images. Default: 3.
-        stem_channels (int): Channels of the stem's output. Default: 64.
+        stem_channels (int, optional): Channels of the stem's output; None: ``base_channels``. Default: 64.
         base_channels (int): Planes of the first stage; each later one has twice as many. Default: 64.
         num_stages (int): Number of stages. Default: 4.
         strides (Sequence[int]): Stride of each stage. Default: (1, 2, 2, 2).
@@ -134,7 +134,8 @@ class Res2Net(Backbone):
         stage_with_dcn (Sequence[bool]): The stages that have it. Default: none.
         plugins (list[dict], optional): ``dict(cfg=dict(type=...), stages=(False, True, True, True),
             position='after_conv3')``; see :class:`Bottle2neck`. Default: None.
-        with_cp (bool): Recompute blocks in the backward pass to save memory. Default: False.
+        with_cp (bool): Recompute blocks in the backward pass to save memory; as in mmdet, BN layers that
+            aren't in eval mode then update their statistics twice a step. Default: False.
         zero_init_residual (bool): Whether each block's last BN starts at zero. Default: True.
         init_cfg (dict | list[dict], optional): ``dict(type='Pretrained', checkpoint=X)``, X a file, an
             address or ``res2net://res2net50_26w_4s``, in any layout that
@@ -165,7 +166,7 @@ class Res2Net(Backbone):
         avg_down: bool = False,
         pool_at_stride_1: bool = True,
         in_channels: int = 3,
-        stem_channels: int = 64,
+        stem_channels: int | None = 64,
         base_channels: int = 64,
         num_stages: int = 4,
         strides: Sequence[int] = (1, 2, 2, 2),
@@ -188,6 +189,7 @@ class Res2Net(Backbone):
         if style != 'pytorch':
             raise ValueError(f"style={style!r}: Res2Net has only 'pytorch'")
         blocks = blocks_per_stage(depth)
+        stem_channels = stem_channels or base_channels
         norm_cfg = norm_cfg or dict(type='BN', requires_grad=True)
         per_stage = dict(depth=blocks, strides=strides, dilations=dilations)
         if dcn:

@@ -141,6 +141,7 @@ def test_equals_mmpretrain(deep):
         (dict(conv_cfg=dict(type='ConvWS'), norm_cfg=dict(type='GN', num_groups=2), base_width=8,
               out_indices=(3,)), [(512, 3, 2)]),
         (dict(multi_grid=(1, 2), out_indices=(3,)), [(512, 3, 2)]),
+        (dict(stem_channels=None, out_indices=(3,)), [(512, 3, 2)]),
     ],
 )  # fmt: skip
 def test_shapes(arguments, shapes):

@@ -60,9 +60,11 @@ class Hostile:
 def test_checkpoints_that_cannot_be_tested(tiny_config, run, tmp_path):
     torch.save({'state_dict': {}, 'meta': Hostile(tmp_path / 'executed')}, tmp_path / 'hostile.pth')
     (tmp_path / 'empty.pth').touch()
+    torch.save([1, 2], tmp_path / 'list.pth')
     for name, message in (
         ('gone.pth', 'checkpoint not found'),
         ('empty.pth', 'is empty'),
+        ('list.pth', 'holds no state dict, but a list'),
         ('hostile.pth', 'not executed'),
     ):
         result = run('test.py', tiny_config, name)
