@@ -17,12 +17,12 @@ from .config import CfgOptions, load_config
 from .errors import UserError
 from .results import print_metrics
 
-# The hook that draws in each toolbox, and what it is to be told.
+# What each toolbox's default_hooks.visualization is to be told, and what it calls the folder.
 DRAWING = {
-    'mmdet': ('visualization', 'test_out_dir', dict(draw=True)),
-    'mmseg': ('visualization', None, dict(draw=True)),
-    'mmpose': ('visualization', 'out_dir', dict(enable=True)),
-    'mmpretrain': ('visualization', 'out_dir', dict(enable=True, interval=1)),
+    'mmdet': (dict(draw=True), 'test_out_dir'),
+    'mmseg': (dict(draw=True), None),  # the visualizer's save_dir
+    'mmpose': (dict(enable=True), 'out_dir'),
+    'mmpretrain': (dict(enable=True, interval=1), 'out_dir'),
 }
 
 
@@ -133,10 +133,15 @@ def test(args: argparse.Namespace) -> None:
     if args.out:
         dump(cfg, args.out)
     runner = Runner.from_cfg(cfg)
-    try:
-        runner.load_checkpoint(args.checkpoint, strict=True)
-    except RuntimeError as error:
-        raise UserError(f"{args.checkpoint} is not of this config's model. {error}") from None
+    load = runner.load_checkpoint
+
+    def load_whole(filename, *args, **kwargs):
+        try:
+            return load(filename, *args, **{**kwargs, 'strict': True})
+        except RuntimeError as error:
+            raise UserError(f"{filename} is not of this config's model. {error}") from None
+
+    runner.load_checkpoint = load_whole  # mmengine would test what is left of a misfit, too
     metrics = runner.test()
     if is_main_process():
         print()
@@ -174,13 +179,13 @@ def use_tta(cfg: Config) -> None:
 
 def draw(cfg: Config, folder: str) -> None:
     """Draw each test image's predictions (and ground truth, where the toolbox does) into a folder."""
-    scope = cfg.get('default_scope')
-    hook, where, options = DRAWING.get(scope, (None, None, None))
-    if hook is None or hook not in cfg.get('default_hooks', {}):
-        raise UserError(f'--show-dir: the config has no default_hooks.{hook or "visualization"}')
-    cfg.default_hooks[hook].update(options)
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None or cfg.get('default_scope') not in DRAWING:
+        raise UserError('--show-dir: the config has no default_hooks.visualization of a known toolbox')
+    options, where = DRAWING[cfg.default_scope]
+    hook.update(options)
     if where:
-        cfg.default_hooks[hook][where] = os.path.abspath(folder)
+        hook[where] = os.path.abspath(folder)
     else:
         cfg.visualizer.save_dir = os.path.abspath(folder)
 

@@ -49,6 +49,14 @@ tta_pipeline = [
     assert 'AP50' in result.stdout
 
 
+def test_hooks_see_the_checkpoint_that_is_tested(trained, tiny_config, run, tmp_path):
+    work_dir, _ = trained
+    (tmp_path / 'ema.py').write_text(f"_base_ = '{tiny_config}'\ncustom_hooks = [dict(type='EMAHook')]\n")
+    result = run('test.py', 'ema.py', work_dir / 'epoch_1.pth')
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert 'AP50' in result.stdout
+
+
 class Hostile:
     def __init__(self, path):
         self.path = path
