@@ -9,7 +9,7 @@ import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
-from mmengine.runner import Runner
+from mmengine.runner import Runner, TestLoop, ValLoop
 from torch import nn
 
 from .registry import HOOKS, OPTIM_WRAPPERS
@@ -56,6 +56,31 @@ def _in_float32(op: Callable) -> Callable:
         return result
 
     return call
+
+
+@HOOKS.register_module()
+class CountImagesHook(Hook):
+    """Record how many images an evaluation was on, beside its metrics, as ``images``.
+
+    So that :mod:`res2net_mm.results` can tell COCO's 5,000 from anything smaller that lies in its place.
+    """
+
+    priority = 'HIGHEST'  # before the hooks that log the metrics
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Count the images of a validation."""
+        _count_images(runner.val_loop, metrics)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Count the images of a test."""
+        _count_images(runner.test_loop, metrics)
+
+
+def _count_images(loop: ValLoop | TestLoop, metrics: dict | None) -> None:
+    if metrics:
+        # A data set of persons has an entry for each; that of COCO's key points knows its images.
+        coco = next((m.coco for m in loop.evaluator.metrics if hasattr(m, 'coco')), None)
+        metrics['images'] = len(coco.imgs if coco else loop.dataloader.dataset)
 
 
 @HOOKS.register_module()

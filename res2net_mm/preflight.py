@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.config import Config
@@ -18,12 +19,12 @@ COCO_LAYOUT = """\
                   person_keypoints_train2017.json  person_keypoints_val2017.json
     train2017/    118,287 images
     val2017/        5,000 images
-  (from the COCO web site: train2017.zip, val2017.zip, annotations_trainval2017.zip, unpacked there)"""
+    person_detection_results/  COCO_val2017_detections_AP_H_56_person.json  (for key points)
+    stuffthingmaps/  train2017/  val2017/  (for HTC)"""
 VOC_LAYOUT = """\
   {root}
     VOC2007/  Annotations/  ImageSets/  JPEGImages/  SegmentationClass/
-    VOC2012/  Annotations/  ImageSets/  JPEGImages/  SegmentationClass/  SegmentationClassAug/
-  (VOCtrainval_06-Nov-2007.tar, VOCtest_06-Nov-2007.tar, VOCtrainval_11-May-2012.tar, unpacked there)"""
+    VOC2012/  Annotations/  ImageSets/  JPEGImages/  SegmentationClass/  SegmentationClassAug/"""
 # Where `type` names something registered. Elsewhere it may be anything: a transform of albumentations, a
 # tokenizer, a keyword of a neck's own.
 REGISTERED = re.compile(
@@ -50,6 +51,7 @@ def check(cfg: Config, mode: str, checkpoint: str | None = None) -> None:
     """
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         check_names(cfg)
+        check_metrics(cfg, mode)
         check_data(cfg, mode)
     check_checkpoints(cfg, mode, checkpoint)
 
@@ -83,6 +85,21 @@ def check_names(cfg: Config) -> None:
         raise UserError(f'not registered {where}, nor under the scope named:\n' + '\n'.join(unknown))
 
 
+def check_metrics(cfg: Config, mode: str) -> None:
+    """Check that FasterCocoMetric's package is there: mmdet would miss it only after the first evaluation.
+
+    Raises:
+        UserError: If it isn't, saying what to do.
+    """
+    key = 'val_evaluator' if mode == 'train' else 'test_evaluator'
+    used = [node for _, node in walk({key: cfg.get(key) or {}}) if node.get('type') == 'FasterCocoMetric']
+    if used and find_spec('faster_coco_eval') is None:
+        raise UserError(
+            'FasterCocoMetric needs the package faster-coco-eval: install it, or evaluate by pycocotools:\n'
+            '  --cfg-options val_evaluator.type=CocoMetric test_evaluator.type=CocoMetric'
+        )
+
+
 def _of(registry) -> dict:
     return registry.module_dict if registry is not None else {}
 
@@ -103,7 +120,13 @@ def check_data(cfg: Config, mode: str) -> None:
                         missing.append(f'  {".".join(map(str, path))}.{key}: {os.path.abspath(file)}')
                         roots.append(node.get('data_root') or os.path.dirname(file))
     if missing:
-        raise UserError('data not found. Looked for:\n' + '\n'.join(missing) + '\n' + _advice(roots[0]))
+        advice = _advice(roots[0])
+        if any('.bbox_file: ' in line for line in missing):
+            advice += (
+                "\nTo use the ground truth's boxes instead of detected ones: "
+                f'--cfg-options {phases[-1]}_dataloader.dataset.bbox_file=None'
+            )
+        raise UserError('data not found. Looked for:\n' + '\n'.join(missing) + '\n' + advice)
 
 
 def _files(dataset: dict) -> Iterator[tuple[str, str]]:
@@ -131,16 +154,20 @@ def _advice(root: str) -> str:
     parts = Path(root).parts
     if 'demo' in parts:
         return f'The demo data set is made by: python tools/make_demo_data.py {root.split("demo")[0]}demo'
-    voc = next((i for i, part in enumerate(parts) if part.startswith('VOC')), None)
-    if voc is not None:
-        root, layout = str(Path(*parts[: voc + (parts[voc] == 'VOCdevkit')])), VOC_LAYOUT
-    elif 'coco' in root.lower():
-        layout = COCO_LAYOUT
+    for i, part in enumerate(parts):
+        if part.startswith('VOC'):
+            root, layout = Path(*parts[: i + (part == 'VOCdevkit')]), VOC_LAYOUT
+            prepare = 'voc12aug' if 'VOC2012' in parts else 'voc07'
+            break
+        if 'coco' in part.lower():
+            root, layout, prepare = Path(*parts[: i + 1]), COCO_LAYOUT, 'coco'
+            break
     else:
         return f'Put the data there, or link to it: ln -s WHERE_IT_IS {root.rstrip("/")}'
     return (
         f'Expected layout:\n{layout.format(root=root)}\n'
-        f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {root.rstrip("/")}\n'
+        f'From the archives, or to see what is missing: python tools/prepare_data.py {prepare}\n'
+        f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {root}\n'
         'To see everything run without any data: make demo'
     )
 

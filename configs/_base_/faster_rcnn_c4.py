@@ -7,6 +7,16 @@ _base_ = 'faster_rcnn.py'
 
 model = dict(
     data_preprocessor=dict(pad_size_divisor=16),
+    backbone=dict(
+        depth=50,
+        num_stages=3,
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1),
+        out_indices=(2,),
+        frozen_stages=1,
+        norm_eval=True,
+        norm_cfg=dict(type='BN', requires_grad=False),
+    ),
     rpn_head=dict(
         in_channels=1024,
         feat_channels=512,
@@ -15,6 +25,7 @@ model = dict(
         ),
     ),
     roi_head=dict(
+        shared_head=dict(depth=50, stage=3, norm_eval=True, norm_cfg=dict(type='BN', requires_grad=False)),
         bbox_roi_extractor=dict(
             type='SingleRoIExtractor',
             roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0),

@@ -7,7 +7,7 @@ _base_ = [
     'faster_rcnn_c4.py',
     'coco_detection.py',
     'schedule_1x.py',
-    'default_runtime.py',
+    'mmdet_runtime.py',
 ]
 
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline

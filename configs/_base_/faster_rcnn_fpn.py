@@ -4,6 +4,7 @@ _base_ = 'faster_rcnn.py'
 
 model = dict(
     data_preprocessor=dict(pad_size_divisor=32),
+    backbone=dict(frozen_stages=1, norm_eval=True),
     neck=dict(type='FPN', in_channels=[256, 512, 1024, 2048], out_channels=256, num_outs=5),
     rpn_head=dict(
         in_channels=256,

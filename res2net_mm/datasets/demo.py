@@ -24,8 +24,9 @@ from PIL import Image
 from .demo_figures import KEYPOINTS
 from .demo_scenes import Instance, draw_scene
 
-VERSION = 1  # to be raised with every change of what is drawn or written
+VERSION = 2  # to be raised with every change of what is drawn or written
 MANIFEST = 'demo.json'
+PERSON_DETECTIONS = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
 
 # Pictures per split.
 COUNTS = {
@@ -207,8 +208,15 @@ def _write(root: Path, counts: dict[str, int], seed: int, workers: int) -> dict:
         for index in range(count):
             numbers[name] += 1
             jobs.append((split, index, numbers[name]))
-    for folder in ('coco/train2017', 'coco/val2017', 'coco/annotations'):
-        (root / folder).mkdir(parents=True)
+    for folder in (
+        'train2017',
+        'val2017',
+        'annotations',
+        'person_detection_results',
+        'stuffthingmaps/train2017',
+        'stuffthingmaps/val2017',
+    ):
+        (root / 'coco' / folder).mkdir(parents=True)
     for name in ('VOC2007', 'VOC2012'):
         for folder in (
             'Annotations',
@@ -226,6 +234,8 @@ def _write(root: Path, counts: dict[str, int], seed: int, workers: int) -> dict:
     for (split, _, _), record in zip(jobs, records, strict=True):
         by_split[split].append(record)
 
+    # before the annotations, which split persons' key points from them
+    _write_person_detections(root / 'coco' / PERSON_DETECTIONS, by_split['coco/val'], seed)
     _write_coco_annotations(root / 'coco/annotations', by_split)
     for name in ('VOC2007', 'VOC2012'):
         _write_voc_lists(root / 'VOCdevkit' / name / 'ImageSets', name, by_split)
@@ -299,6 +309,8 @@ def _draw(root: Path, seed: int, job: tuple[str, int, int]) -> dict:
     if coco:
         record = _coco_record(scene.instances, number, *scene.image.shape[:2])
         path = root / f'{split}2017' / record['image']['file_name']
+        stuff = root / 'coco/stuffthingmaps' / f'{split.split("/")[1]}2017' / f'{path.stem}.png'
+        Image.fromarray(_thing_map(scene.instances, scene.image.shape[:2])).save(stuff)
     else:
         name, part = split.split('/')
         record = _write_voc_image(root / 'VOCdevkit' / name, part, number, scene.instances, scene.image.shape)
@@ -316,7 +328,7 @@ def _count_files(root: Path) -> int:
     return sum(len(files) for _, _, files in os.walk(root))
 
 
-def _write_json(path: Path, content: dict) -> None:
+def _write_json(path: Path, content: dict | list) -> None:
     path.write_text(json.dumps(content, separators=(',', ':')) + '\n')
 
 
@@ -377,6 +389,37 @@ def _coco_record(instances: Sequence[Instance], number: int, height: int, width:
             annotation['num_keypoints'] = int(np.count_nonzero(keypoints[:, 2]))
         annotations.append(annotation)
     return {'image': image, 'annotations': annotations}
+
+
+def _thing_map(instances: Sequence[Instance], shape: tuple[int, int]) -> np.ndarray:
+    """COCO-Stuff's map of a picture: an object's category less 1, and nothing (255) elsewhere."""
+    labels = np.full(shape, 255, np.uint8)
+    for instance in instances:
+        labels[instance.mask] = COCO_IDS[instance.category] - 1
+    return labels
+
+
+def _write_person_detections(path: Path, records: list[dict], seed: int) -> None:
+    """Write boxes such as a detector might give: the persons', moved a little, and a false alarm an image."""
+    rng = np.random.default_rng((seed, zlib.crc32(path.name.encode())))
+    detections = []
+    for record in records:
+        image = record['image']
+        boxes = [a['bbox'] for a in record['annotations'] if 'keypoints' in a and not a['iscrowd']]
+        found = [(box, rng.uniform(0.6, 1)) for box in boxes]
+        found.append(((0, 0, image['width'] / 4, image['height'] / 2), rng.uniform(0.01, 0.1)))
+        for (x, y, width, height), score in found:
+            dx, dy, wider, higher = rng.normal(0, 0.04, 4)
+            bbox = (x + dx * width, y + dy * height, width * (1 + wider), height * (1 + higher))
+            detections.append(
+                {
+                    'image_id': image['id'],
+                    'category_id': 1,
+                    'bbox': [round(float(v), 2) for v in bbox],
+                    'score': round(float(score), 4),
+                }
+            )
+    _write_json(path, detections)
 
 
 def _write_coco_annotations(folder: Path, by_split: dict[str, list[dict]]) -> None:

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from pycocotools.coco import COCO
+from pycocotools.mask import iou
 
 from res2net_mm.datasets.demo import (
     COUNTS,
+    PERSON_DETECTIONS,
     VOC_CLASSES,
     DemoDataError,
     describe,
@@ -349,6 +351,27 @@ def test_mmseg_reads_voc(root, split, masks):
     sample = dataset[0]
     assert sample['gt_seg_map'].shape == sample['img'].shape[:2]
     assert set(np.unique(sample['gt_seg_map'])) <= {*range(21), 255}
+
+
+def test_person_detections_are_near_the_persons_of_val(root):
+    detections = json.loads((root / 'coco' / PERSON_DETECTIONS).read_text())
+    people = COCO(str(root / 'coco/annotations/person_keypoints_val2017.json'))
+    boxes = [a for a in people.dataset['annotations'] if not a['iscrowd']]
+    assert len(detections) == len(boxes) + TINY['coco/val']
+    sure = [d for d in detections if d['score'] >= 0.6]
+    assert len(sure) == len(boxes)
+    for box, found in zip(boxes, sure):
+        assert found['image_id'] == box['image_id'] and found['category_id'] == 1
+        assert 0.5 < float(iou([found['bbox']], [box['bbox']], [0])[0, 0]) < 1
+
+
+def test_thing_maps_hold_the_objects_classes(root):
+    api = COCO(str(root / 'coco/annotations/instances_train2017.json'))
+    for image in api.dataset['images']:
+        labels = np.array(Image.open(root / 'coco/stuffthingmaps/train2017' / f'{image["id"]:012d}.png'))
+        assert labels.shape == (image['height'], image['width'])
+        categories = {a['category_id'] for a in api.imgToAnns[image['id']]}
+        assert set(np.unique(labels).tolist()) - {255} == {c - 1 for c in categories}
 
 
 def test_mmpose_reads_coco(root):

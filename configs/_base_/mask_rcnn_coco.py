@@ -1,0 +1,5 @@
+"""Table 8's experiment, less the backbone: Mask R-CNN with FPN on COCO, 2x, BN frozen."""
+
+_base_ = ['mask_rcnn.py', 'coco_instance.py', 'schedule_2x.py', 'mmdet_runtime.py']
+
+model = dict(backbone=dict(norm_cfg=dict(type='BN', requires_grad=False)))

@@ -1,0 +1,34 @@
+"""The real SimpleBaseline with Res2Net-50, from scratch on the demo data."""
+
+_base_ = [
+    '../_base_/simplebaseline.py',
+    '../_base_/coco_keypoints.py',
+    '../_base_/mmpose_runtime.py',
+]
+
+model = dict(backbone=dict(type='res2net_mm.Res2Net', depth=50, out_indices=(3,)))
+data_root = 'data/demo/coco/'
+train_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root=data_root))
+val_dataloader = dict(
+    num_workers=1,
+    dataset=dict(
+        data_root=data_root,
+        bbox_file=data_root + 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json',
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/person_keypoints_val2017.json')
+test_evaluator = val_evaluator
+
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=2)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
+    dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True, T_max=8, eta_min=1e-6),
+]
+optim_wrapper = dict(
+    type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01, fused=True)
+)
+default_hooks = dict(logger=dict(interval=10))
+randomness = dict(seed=0)

@@ -1,0 +1,11 @@
+"""Mask R-CNN as in Table 8, with Res2Net-101 26w4s on COCO."""
+
+_base_ = ['_base_/mask_rcnn_coco.py']
+
+model = dict(
+    backbone=dict(
+        type='res2net_mm.Res2Net',
+        depth=101,
+        init_cfg=dict(type='Pretrained', checkpoint='res2net://res2net101_26w_4s'),
+    ),
+)
