@@ -1,11 +1,11 @@
 PY := .venv/bin/python
-CONFIG := configs/demo/faster_rcnn_r2n50_fpn_coco.py
-DEMO := work_dirs/demo
+DEMO := faster_rcnn_r2n50_fpn_coco
+RUN := work_dirs/demo/$(DEMO)
 
 # OpenMP threads that spin while they wait make training on a busy CPU several times slower.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env demo test lint clean
+.PHONY: help env demo demos test lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /make \1\t/p' Makefile
@@ -16,8 +16,14 @@ env:  ## make .venv, or complete it
 demo: env  ## train and evaluate a small detector on drawn images, and draw what it finds
 	$(PY) tools/make_demo_data.py data/demo
 	@echo 'Training takes 10 to 15 minutes on 2 CPU cores, the evaluation one more.'
-	$(PY) tools/train.py $(CONFIG) --work-dir $(DEMO)
-	$(PY) tools/test.py $(CONFIG) $$(cat $(DEMO)/last_checkpoint) --work-dir $(DEMO) --show-dir $(DEMO)/shown
+	$(PY) tools/train.py configs/demo/$(DEMO).py --work-dir $(RUN)
+	$(PY) tools/test.py configs/demo/$(DEMO).py $$(cat $(RUN)/last_checkpoint) --work-dir $(RUN) --show-dir $(RUN)/shown
+
+demos: env  ## the same for every method, with ResNet-50 and Res2Net-50 (some hours), and their tables
+	$(PY) tools/make_demo_data.py data/demo
+	for config in $(notdir $(wildcard configs/demo/*.py)); do \
+		$(PY) tools/train.py configs/demo/$$config --work-dir work_dirs/demo/$${config%.py} --resume || exit; done
+	$(PY) tools/results.py work_dirs/demo --demo
 
 test: env  ## run the tests
 	$(PY) -m pytest

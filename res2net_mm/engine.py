@@ -80,7 +80,8 @@ def _count_images(loop: ValLoop | TestLoop, metrics: dict | None) -> None:
     if metrics:
         # A data set of persons has an entry for each; that of COCO's key points knows its images.
         coco = next((m.coco for m in loop.evaluator.metrics if hasattr(m, 'coco')), None)
-        metrics['images'] = len(coco.imgs if coco else loop.dataloader.dataset)
+        # A float: of integers mmengine makes NumPy's, which its metric files leave out.
+        metrics['images'] = float(len(coco.imgs if coco else loop.dataloader.dataset))
 
 
 @HOOKS.register_module()

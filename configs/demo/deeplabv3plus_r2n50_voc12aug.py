@@ -17,15 +17,15 @@ train_dataloader = dict(
 val_dataloader = dict(num_workers=1, dataset=dict(data_root=data_root))
 test_dataloader = val_dataloader
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=200, val_interval=50)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=150, val_interval=50)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
-    dict(type='PolyLR', power=0.9, eta_min=0, begin=20, end=200, by_epoch=False),
+    dict(type='PolyLR', power=0.9, eta_min=0, begin=20, end=150, by_epoch=False),
 ]
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='AdamW', lr=4e-4, weight_decay=0.05, fused=True)
 )
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=100))
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=50))
 randomness = dict(seed=0)

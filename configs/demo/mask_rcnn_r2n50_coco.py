@@ -7,11 +7,11 @@ _base_ = [
     '../_base_/mmdet_runtime.py',
 ]
 
-# Nothing is pretrained, so nothing is frozen. A few objects an image need fewer RoIs: 64 in training, 200
+# Nothing is pretrained, so nothing is frozen. A few objects an image need fewer RoIs: 32 in training, 200
 # proposals in testing.
 model = dict(
     backbone=dict(type='res2net_mm.Res2Net', depth=50, frozen_stages=-1, norm_eval=False),
-    train_cfg=dict(rcnn=dict(sampler=dict(num=64))),
+    train_cfg=dict(rcnn=dict(sampler=dict(num=32))),
     test_cfg=dict(rpn=dict(max_per_img=200)),
 )
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline

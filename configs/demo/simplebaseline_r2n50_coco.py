@@ -1,4 +1,4 @@
-"""The real SimpleBaseline with Res2Net-50, from scratch on the demo data."""
+"""The real SimpleBaseline with Res2Net-50, from scratch on the demo data, in 128x96."""
 
 _base_ = [
     '../_base_/simplebaseline.py',
@@ -6,13 +6,20 @@ _base_ = [
     '../_base_/mmpose_runtime.py',
 ]
 
-model = dict(backbone=dict(type='res2net_mm.Res2Net', depth=50, out_indices=(3,)))
+codec = dict(type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=2)
+model = dict(
+    backbone=dict(type='res2net_mm.Res2Net', depth=50, out_indices=(3,)), head=dict(decoder=codec)
+)
+train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
+train_pipeline[4].input_size = test_pipeline[2].input_size = codec['input_size']
+train_pipeline[5].encoder = codec
 data_root = 'data/demo/coco/'
-train_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root=data_root))
+train_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(
     num_workers=1,
     dataset=dict(
         data_root=data_root,
+        pipeline=test_pipeline,
         bbox_file=data_root + 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json',
     ),
 )

@@ -6,8 +6,20 @@ from pathlib import Path
 SCORES = ('mAP', 'mAP_50', 'mIoU', 'AP', 'accuracy/top1')  # what is plotted, if a run measured it
 
 
+def read_records(file: Path, **options) -> list[dict]:
+    """What one run logged, by mmengine's LocalVisBackend.
+
+    Args:
+        file (Path): Its ``scalars.json``.
+        **options: For :func:`json.loads`.
+    """
+    lines = file.read_text().splitlines()
+    lines = [line for line in lines if line.endswith('}')]  # a killed run's last is torn
+    return [json.loads(line, **options) for line in lines]
+
+
 def read_scalars(work_dir: str | Path) -> tuple[list[dict], list[dict]]:
-    """What a run and those that it resumed logged, by mmengine's LocalVisBackend.
+    """What a run and those that it resumed logged.
 
     Args:
         work_dir (str | Path): The run's work directory.
@@ -18,8 +30,7 @@ def read_scalars(work_dir: str | Path) -> tuple[list[dict], list[dict]]:
     """
     train, val = {}, {}
     for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        lines = file.read_text().splitlines()
-        records = [json.loads(line) for line in lines if line.endswith('}')]  # a killed run's last is torn
+        records = read_records(file)
         new_train = {r['step']: r for r in records if 'loss' in r}
         new_val = {r['step']: r for r in records if 'loss' not in r}
         if new_train:
@@ -31,14 +42,15 @@ def read_scalars(work_dir: str | Path) -> tuple[list[dict], list[dict]]:
     return list(train.values()), list(val.values())
 
 
-def plot_curves(work_dir: str | Path) -> Path | None:
+def plot_curves(work_dir: str | Path, path: str | Path | None = None) -> Path | None:
     """Draw the training losses and the scores on the validation set of a run.
 
     Args:
         work_dir (str | Path): The run's work directory.
+        path (str | Path, optional): The picture to write. Defaults to ``curves.png`` in it.
 
     Returns:
-        Path: ``curves.png`` in it; None if there is nothing to draw.
+        Path: The picture; None if there is nothing to draw.
     """
     train, val = read_scalars(work_dir)
     if not train:
@@ -69,6 +81,6 @@ def plot_curves(work_dir: str | Path) -> Path | None:
         axes.grid(alpha=0.3)
         axes.spines[['top', 'right']].set_visible(False)
     figure.suptitle(Path(work_dir).name)
-    path = Path(work_dir, 'curves.png')
+    path = Path(path or Path(work_dir, 'curves.png'))
     figure.savefig(path, dpi=120)
     return path

@@ -3,7 +3,7 @@ import json
 from rich.console import Console
 
 from res2net_mm.results.curves import plot_curves, read_scalars
-from res2net_mm.results.metrics import COCO_COLUMNS, metrics_table
+from res2net_mm.results.metrics import COCO_COLUMNS, metrics_table, print_metrics
 
 
 def shown(table):
@@ -70,3 +70,16 @@ def test_a_run_from_the_start_replaces_an_older_one(tmp_path):
 def test_no_curves_of_a_run_without_records(tmp_path):
     assert plot_curves(tmp_path) is None
     assert not list(tmp_path.iterdir())
+
+
+def test_images_stand_in_the_title_and_other_metrics_below():
+    metrics = {'coco/bbox_mAP': 0.4, 'pascal_voc/mAP': 0.7, 'images': 5000}
+    text = shown(metrics_table(metrics, 'a run'))
+    assert 'a run, 5,000 images' in text and text.count('images') == 1
+    assert text.index('0.400') < text.index('pascal_voc/mAP') < text.index('0.7000')
+
+
+def test_no_metrics(capsys):
+    for metrics in ({}, dict(images=80)):
+        print_metrics(metrics, 'a run')
+        assert 'a run: no metrics; nothing was found' in capsys.readouterr().out

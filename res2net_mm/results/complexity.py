@@ -1,0 +1,172 @@
+"""Parameters and multiply-adds of models, counted on PyTorch's meta device: nothing is computed."""
+
+from collections.abc import Callable, Iterator
+from math import prod
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from rich import box
+from rich.table import Table
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..config import CONFIGS, load_config
+from ..errors import UserError
+from .tables import paper
+
+# Height and width of the input: mmdet's for costs, and each protocol's own.
+SHAPES = dict(mmdet=(800, 1280), mmseg=(513, 513), mmpose=(256, 192), mmpretrain=(224, 224))
+NUM_PROPOSALS, NUM_MASKS = 1000, 100
+
+
+def complexity(cfg: Config, shape: tuple[int, int] | None = None) -> dict[str, float]:
+    """Count a config's model.
+
+    Detectors are counted with 1,000 proposals and 100 masks an image, as mmdet counts them.
+
+    Args:
+        cfg (Config): The config.
+        shape (tuple[int, int], optional): Height and width of the image. Default: 800 x 1280 for mmdet's
+            models, 513 x 513 for mmseg's, 256 x 192 for mmpose's, 224 x 224 for mmpretrain's.
+
+    Returns:
+        dict: ``parameters`` and, of those, ``trainable``, in millions; ``macs``, 10^9 multiply-adds of
+        convolutions and matrix products; ``flops``, what mmcv called GFLOPs: the same, but a transposed
+        convolution counts at its output's positions, with stride 2 four times too much.
+
+    Raises:
+        UserError: If the config's toolbox isn't one of the four.
+    """
+    scope = cfg.get('default_scope')
+    if scope not in SHAPES:
+        raise UserError(f'default_scope = {scope!r}: only models of {", ".join(SHAPES)} can be counted')
+    with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
+        model = MODELS.build(cfg.model).eval()
+        image = torch.empty(1, 3, *(shape or SHAPES[scope]))
+    return count(model, lambda: _forward(model, image))
+
+
+def backbone_complexity(cfg: dict, shape: tuple[int, int] = (224, 224)) -> dict[str, float]:
+    """Count a backbone as the papers do: with ImageNet's classifier on top.
+
+    Args:
+        cfg (dict): Its config, such as ``dict(type='res2net_mm.Res2Net', depth=50)``.
+        shape (tuple[int, int]): Height and width of the image. Default: 224 x 224.
+
+    Returns:
+        dict: See :func:`complexity`.
+    """
+    with torch.device('meta'):
+        backbone = MODELS.build(cfg).eval()
+        image = torch.empty(1, 3, *shape)
+        classifier = nn.Linear(backbone(image)[-1].shape[1], 1000)
+    model = nn.ModuleList([backbone, classifier])
+    return count(model, lambda: classifier(backbone(image)[-1].mean((2, 3))))
+
+
+def count(model: nn.Module, forward: Callable[[], object]) -> dict[str, float]:
+    """Count a model's parameters and the multiply-adds of what ``forward()`` computes."""
+    excess = 0
+
+    def conv_flops(x_shape, w_shape, bias, stride, padding, dilation, transposed, *_, out_shape, **__) -> int:
+        nonlocal excess
+        macs = x_shape[0] * prod(w_shape) * prod((x_shape if transposed else out_shape)[2:])
+        if transposed:
+            excess += macs * (prod(out_shape[2:]) // prod(x_shape[2:]) - 1)
+        return 2 * macs
+
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.convolution: conv_flops})
+    with torch.no_grad(), counter:
+        forward()
+    macs = counter.get_total_flops() // 2
+    return dict(
+        parameters=sum(p.numel() for p in model.parameters()) / 1e6,
+        trainable=sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6,
+        macs=macs / 1e9,
+        flops=(macs + excess) / 1e9,
+    )
+
+
+def _forward(model: nn.Module, image: Tensor) -> None:
+    """What a model computes for an image, but for what has no cost in multiply-adds."""
+    maps = model.extract_feat(image)
+    if hasattr(model, 'roi_head'):
+        _two_stages(model, maps)
+    elif hasattr(model, 'decode_head'):
+        model.decode_head(maps)
+    else:
+        model.head(maps)
+
+
+def _two_stages(model: nn.Module, maps: tuple[Tensor, ...]) -> None:
+    """The heads of Faster R-CNN and its descendants."""
+    head = model.roi_head
+
+    def as_list(modules) -> list:
+        return list(modules) if isinstance(modules, nn.ModuleList) else [modules]
+
+    def rois(extractors, number: int) -> Tensor:
+        extractor = as_list(extractors)[0]
+        x = maps[0].new_empty(number, extractor.out_channels, *extractor.roi_layers[0].output_size)
+        return head.shared_head(x) if head.with_shared_head else x
+
+    model.rpn_head(maps)
+    for bbox_head in as_list(head.bbox_head):
+        bbox_head(rois(head.bbox_roi_extractor, NUM_PROPOSALS))
+    if getattr(head, 'with_semantic', False):
+        head.semantic_head(maps)
+    if head.with_mask:
+        x, last = rois(head.mask_roi_extractor, NUM_MASKS), None
+        for mask_head in as_list(head.mask_head):
+            if getattr(head, 'mask_info_flow', False):
+                _, last = mask_head(x, last)
+            else:
+                mask_head(x)
+
+
+def tables(configs: list[str], shape: tuple[int, int] | None = None) -> Iterator[Table]:
+    """Lay out the counts of configs and backbones beside the published ones.
+
+    Args:
+        configs (list[str]): Config files. Empty: the paper's backbones and all that the package ships.
+        shape (tuple[int, int], optional): Height and width of the image. Default: see :func:`complexity`.
+    """
+    published = paper()['complexity']
+    if not configs:
+        table = _table('Backbones with a 1000-way classifier, 224 x 224', 'parameters (M)', 'GMACs')
+        for row in published['backbones']:
+            counted = backbone_complexity(dict(type='res2net_mm.Res2Net', **row['arguments']))
+            texts = (f'{counted["parameters"]:.6f}', f'{counted["macs"]:.2f}')
+            known = (row['parameters'] / 1e6, row.get('gmacs'))
+            table.add_row(row['name'], *_beside(texts, known))
+        yield table
+    sizes = (
+        'mmdet 1280 x 800, mmseg 513 x 513, mmpose 192 x 256' if shape is None else f'{shape[1]} x {shape[0]}'
+    )
+    table = _table(f'Configs, {sizes}', 'learning (M)', "mmcv's GFLOPs", 'parameters (M)', 'GMACs')
+    for path in configs or sorted(str(p) for p in CONFIGS.glob('*.py')):
+        counted = complexity(load_config(path), shape)
+        texts = (f'{counted["trainable"]:.2f}', f'{counted["flops"]:.2f}')
+        known = published['configs'].get(Path(path).stem, (None, None)) if shape is None else (None, None)
+        rest = (f'{counted["parameters"]:.2f}', f'{counted["macs"]:.2f}')
+        table.add_row(Path(path).stem, *_beside(texts, known), *rest)
+    yield table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify='left')
+    table.add_column('', no_wrap=True)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify='right', no_wrap=True)
+        if i < 2:
+            table.add_column('published', justify='right', no_wrap=True, style='dim')
+    return table
+
+
+def _beside(texts: tuple[str, ...], published: tuple[float | None, ...]) -> Iterator[str]:
+    """Counts, each with what was published and by how much it differs."""
+    for text, known in zip(texts, published):
+        yield text
+        yield '' if known is None else f'{known:g} ({float(text) / known - 1:+.1%})'

@@ -1,0 +1,102 @@
+"""The paper's tables as plots: its own numbers hollow and dashed, what was measured solid."""
+
+import re
+from pathlib import Path
+
+from .curves import plot_curves
+from .tables import Table, show
+
+SIZES = ('Small', 'Medium', 'Large', 'All'), ('APS', 'APM', 'APL', 'AP')  # Table 6's columns and Table 8's
+COLOURS = {'ResNet-50': '#E69F00', 'Res2Net-50': '#0072B2'}  # tell apart for the colour-blind, too
+
+
+def plot(tables: list[Table], folder: str | Path) -> list[Path]:
+    """Draw what some tables have to draw.
+
+    Args:
+        tables (list[Table]): The tables; AP by size is drawn of 6 and 8, AP against the scale of 7 and 8.
+        folder (str | Path): Where ``ap_by_size.png``, ``ap_against_scale.png`` and, of each work directory
+            that the tables' numbers are from, ``curves_NAME.png`` go.
+
+    Returns:
+        list[Path]: The pictures.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    by_name = {table.name: table for table in tables}
+    sizes = [by_name[name] for name in ('6', '8') if name in by_name]
+    scales = [by_name[name] for name in ('7', '8') if name in by_name]
+    paths = [plot_sizes(sizes, folder / 'ap_by_size.png')] if sizes else []
+    paths += [plot_scales(scales, folder / 'ap_against_scale.png')] if scales else []
+    work_dirs = dict.fromkeys(run.work_dir for table in tables for run in table.runs)
+    for work_dir in work_dirs:
+        name = '_'.join(p for p in work_dir.parts if p not in ('/', '.', '..'))
+        paths.append(plot_curves(work_dir, folder / f'curves_{name}.png'))
+    return [path for path in paths if path]
+
+
+def plot_sizes(tables: list[Table], path: Path) -> Path:
+    """Draw AP by object size for Res2Net-50 26w4s and its ResNet twin, from Tables 6 and 8."""
+    figure, axes = _figure(len(tables))
+    for axis, table in zip(axes, tables):
+        columns = next(names for names in SIZES if names[0] in table.columns)
+        rows = [r for r in table.rows if r.labels[:2] in (['AP (%)', r.labels[1]], ['masks', r.labels[1]])]
+        rows = [r for r in rows if r.labels[1] in COLOURS and r.labels[2:] in ([], ['64w'], ['26w×4s'])]
+        for at, row in zip((-0.2, 0.2), rows):
+            colour = COLOURS[row.labels[1]]
+            cells = [row.cells[table.columns.index(c)] for c in columns]
+            xs, paper = zip(*((i + at, float(c.reference)) for i, c in enumerate(cells)))
+            label = f'{row.labels[1]}, {{}}'.format
+            axis.bar(xs, paper, width=0.36, fill=False, ec=colour, ls='--', lw=1.5, label=label('paper'))
+            measured = [(x, float(c.measured)) for x, c in zip(xs, cells) if c.measured is not None]
+            if measured:
+                axis.bar(*zip(*measured), width=0.24, color=colour, label=label('measured'))
+            for x, cell in zip(xs, cells):
+                value = cell.reference if cell.measured is None else cell.measured
+                text = show(value, table.digits, cell.published.values())
+                top = x, float(max(value, cell.reference))
+                axis.annotate(text, top, (0, 2), textcoords='offset points', ha='center', fontsize='x-small')
+        axis.set_xticks(range(4), ('small', 'medium', 'large', 'all'))
+        kind = 'mask' if table.name == '8' else 'box'
+        axis.set(xlabel='object size', ylabel=f'{kind} AP (%)', title=f'Table {table.name}')
+        axis.set_ylim(0, 1.2 * axis.get_ylim()[1])
+        axis.legend(fontsize='small', ncols=2, loc='upper left', frameon=False)
+    return _save(figure, path)
+
+
+def plot_scales(tables: list[Table], path: Path) -> Path:
+    """Draw AP or mean IoU against the scale of the 50-layer networks of Tables 7 and 8; ResNet's is 1."""
+    figure, axes = _figure(len(tables))
+    for axis, table in zip(axes, tables):
+        at = table.labels.index('Backbone')
+        rows = [r for r in table.rows if r.labels[at].endswith('-50') and r.labels[0] != 'boxes']
+        scales = [int((re.findall(r'×(\d+)s', row.labels[-1]) or [1])[0]) for row in rows]
+        cells = [row.cells[0] for row in rows]
+        axis.plot(
+            scales, [float(c.reference) for c in cells], 'o--', color='#0072B2', mfc='none', label='paper'
+        )
+        measured = [(s, float(c.measured)) for s, c in zip(scales, cells) if c.measured is not None]
+        if measured:
+            axis.plot(*zip(*measured), 'o-', color='#D55E00', label='measured')
+        axis.set_xticks(scales, [f'{s}\n{row.labels[-1]}' for s, row in zip(scales, rows)])
+        what = 'mean IoU (%)' if table.name == '7' else 'mask AP (%)'
+        axis.set(xlabel='scale s (1: ResNet-50), and the setting', ylabel=what, title=f'Table {table.name}')
+        axis.margins(y=0.2)
+        axis.legend(fontsize='small', loc='lower right', frameon=False)
+    return _save(figure, path)
+
+
+def _figure(panels: int):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5 * panels + 1, 4), layout='constrained')
+    return figure, figure.subplots(1, panels, squeeze=False)[0]
+
+
+def _save(figure, path: Path) -> Path:
+    for axis in figure.axes:
+        axis.grid(alpha=0.3, axis='y')
+        axis.set_axisbelow(True)
+        axis.spines[['top', 'right']].set_visible(False)
+    figure.savefig(path, dpi=120)
+    return path

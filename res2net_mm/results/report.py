@@ -1,0 +1,59 @@
+"""What ``tools/results.py`` prints, writes and draws."""
+
+import argparse
+import functools
+import os
+import sys
+from pathlib import Path
+
+from .plots import plot
+from .render import FORMATS
+from .tables import demo_tables, paper, paper_tables
+from .work_dirs import find_runs
+
+
+def table_names() -> list[str]:
+    """Names of the tables that there are."""
+    return list(paper()['tables'])
+
+
+def main(args: argparse.Namespace) -> None:
+    """Report on the runs of some work directories, as ``tools/results.py`` was asked to."""
+    runs, unreadable = find_runs(args.work_dirs)
+    if args.demo:
+        tables, left_out = demo_tables(runs), []
+    else:
+        tables, left_out = paper_tables(runs, args.table or ())
+    ends = [f'left out: {line}' for line in left_out] + [f'warning: {line}' for line in unreadable]
+    where = ', '.join(map(str, args.work_dirs))
+    if not runs:
+        ends.append(f'No runs were found in {where}.')
+    elif args.demo and not tables:
+        ends.append(f'No runs on the demo data were found in {where}.')
+    if args.format == 'csv':  # which has no place for them
+        print(*ends, sep='\n', end='\n' if ends else '', file=sys.stderr)
+    render = FORMATS[args.format]
+    if args.out and args.format == 'terminal':
+        render = functools.partial(render, width=100)
+    text = render(tables, ends)
+    try:
+        if args.out:
+            write(args.out, text)
+        else:
+            print(text, end='')
+        for path in plot(tables, args.plots) if args.plots else ():
+            print(f'Plot: {path}', file=sys.stderr)
+    except OSError as error:
+        sys.exit(f'results.py: error: {error}')
+
+
+def write(path: str | Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        part.write_text(text, encoding='utf-8')
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,65 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from res2net_mm.config import load_config
+from res2net_mm.errors import UserError
+from res2net_mm.results.complexity import backbone_complexity, complexity, count, tables
+from res2net_mm.results.tables import paper
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+PUBLISHED = paper()['complexity']
+
+
+def test_a_convolution_costs_what_it_should():
+    model = nn.Conv2d(3, 8, 3, stride=2, padding=1, groups=1)
+    counted = count(model, lambda: model(torch.rand(2, 3, 10, 12)))
+    assert counted['macs'] == counted['flops'] == pytest.approx(2 * 5 * 6 * 8 * 3 * 9 / 1e9)
+    assert counted['parameters'] == counted['trainable'] == (3 * 8 * 9 + 8) / 1e6
+    model = nn.ConvTranspose2d(4, 6, 2, stride=2)
+    counted = count(model, lambda: model(torch.rand(1, 4, 5, 5)))
+    assert counted['macs'] == pytest.approx(25 * 4 * 6 * 4 / 1e9)
+    assert counted['flops'] == pytest.approx(100 * 4 * 6 * 4 / 1e9)  # as mmcv counted it
+
+
+@pytest.mark.parametrize('row', PUBLISHED['backbones'], ids=lambda row: row['name'])
+def test_backbones_have_the_published_size_and_cost(row):
+    counted = backbone_complexity(dict(type='res2net_mm.Res2Net', **row['arguments']))
+    assert round(counted['parameters'] * 1e6) == row['parameters']
+    if 'gmacs' in row:
+        assert counted['macs'] == pytest.approx(row['gmacs'], rel=0.02)
+
+
+@pytest.mark.parametrize('name', PUBLISHED['configs'])
+def test_detectors_have_the_published_size_and_cost(name):
+    cfg = load_config(str(CONFIGS / f'{name}.py'))
+    counted = complexity(cfg)
+    parameters, flops = PUBLISHED['configs'][name]
+    assert counted['flops'] == pytest.approx(flops, rel=0.02)
+    # They were counted in MMDetection 1, whose mask heads and class-specific box regression had an output for
+    # the background, too: 257 and 4 x 1025 parameters.
+    head = cfg.model.roi_head
+    masks = [head.mask_head] if isinstance(head.get('mask_head'), dict) else head.get('mask_head', [])
+    if 'cascade_mask' in name:  # one config for three heads
+        masks = masks * head.num_stages
+    boxes = 0 if isinstance(head.bbox_head, list) else 1
+    background = len(masks) * 257 + boxes * 4 * 1025
+    assert round(counted['trainable'] + background / 1e6, 2) == parameters
+
+
+def test_tables_show_every_config_and_option(capsys):
+    (table,) = tables([str(CONFIGS / 'faster_rcnn_r50_fpn_coco.py')], (320, 320))
+    assert '320 x 320' in table.title and table.row_count == 1
+    with pytest.raises(UserError, match='config not found'):
+        list(tables(['nowhere.py']))
+
+
+def test_tool_reports_errors_without_a_traceback():
+    tool = CONFIGS.parent / 'tools' / 'complexity.py'
+    result = subprocess.run([sys.executable, tool, 'nowhere.py'], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert 'complexity.py: error: config not found' in result.stderr and 'Traceback' not in result.stderr

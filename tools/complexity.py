@@ -1,0 +1,33 @@
+#!/usr/bin/env python
+"""Count parameters and multiply-adds of configs and of the paper's backbones, beside the published ones."""
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from res2net_mm.errors import UserError
+from res2net_mm.results.complexity import tables
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('configs', nargs='*', help='config files (all that are shipped, and the backbones)')
+    parser.add_argument('--shape', nargs=2, type=int, metavar=('H', 'W'), help="the image's (the protocol's)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    console = Console(highlight=False)
+    console.width = max(console.width, 120)  # rather wider than the terminal than with a number cut short
+    try:
+        for table in tables(args.configs, args.shape):
+            console.print(table)
+    except UserError as error:
+        print(f'complexity.py: error: {error}', file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == '__main__':
+    main()
