@@ -1,0 +1,22 @@
+import zipfile
+
+
+def test_prepare_data(run, tmp_path):
+    result = run('prepare_data.py', 'coco')
+    assert result.returncode == 1 and not (tmp_path / 'data').exists()
+    assert '0  annotations/instances_train2017.json' in result.stdout
+    assert result.stderr.startswith('prepare_data.py: error: data/coco is not ready:\n')
+    assert 'train2017/*.jpg: 0 there, 118,287 published [train2017.zip]' in result.stderr
+    assert 'train2017.zip, from the COCO web site, https://cocodataset.org/#download' in result.stderr
+
+    with zipfile.ZipFile(tmp_path / 'annotations_trainval2017.zip', 'w') as archive:
+        archive.writestr('annotations/instances_val2017.json', '{"images": [], "annotations"')
+    result = run('prepare_data.py', 'coco', '--root', 'here', '--archives', '.', '--workers', 2)
+    assert result.returncode == 2 and 'annotations/instances_val2017.json: damaged: ' in result.stderr
+    assert 'annotations_trainval2017.zip (the one in . lacks it), from' in result.stderr
+
+    (tmp_path / 'annotations_trainval2017.zip').write_bytes(b'PK')
+    result = run('prepare_data.py', 'coco', '--archives', '.')
+    assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
+    assert 'prepare_data.py: error: annotations_trainval2017.zip is damaged or incomplete' in result.stderr
+    assert run('prepare_data.py', 'nothing').returncode == 2

@@ -1,0 +1,25 @@
+#!/usr/bin/env python
+"""Check a data set, unpack and convert what it lacks, and say what is missing; nothing is downloaded."""
+
+import argparse
+import sys
+
+from res2net_mm.datasets.layouts import LAYOUTS
+from res2net_mm.datasets.prepare import main
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('data', choices=LAYOUTS, help='the data set')
+    roots = ', '.join(f'{name}: {layout.root}' for name, layout in LAYOUTS.items())
+    parser.add_argument('--root', help=f'its folder ({roots})')
+    parser.add_argument(
+        '--archives', metavar='DIR', help='a folder with its archives, as they were published'
+    )
+    parser.add_argument('--workers', type=int, metavar='N', help='processes that work (one a CPU)')
+    return parser.parse_args()
+
+
+if __name__ == '__main__':
+    args = parse_args()
+    sys.exit(main(LAYOUTS[args.data], args.root, args.archives, args.workers))
