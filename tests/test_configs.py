@@ -159,7 +159,15 @@ def test_a_demo_config_is_the_real_model(name):
         for _, node in preflight.walk(model):
             if node.get('type') == 'RandomSampler':
                 del node['num']
-            for key in ('max_per_img', 'init_cfg', 'frozen_stages', 'norm_eval', 'norm_cfg', 'size', 'decoder'):
+            for key in (
+                'max_per_img',
+                'init_cfg',
+                'frozen_stages',
+                'norm_eval',
+                'norm_cfg',
+                'size',
+                'decoder',
+            ):
                 node.pop(key, None)
     assert real == demo
 

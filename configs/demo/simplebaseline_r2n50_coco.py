@@ -7,14 +7,14 @@ _base_ = [
 ]
 
 codec = dict(type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=2)
-model = dict(
-    backbone=dict(type='res2net_mm.Res2Net', depth=50, out_indices=(3,)), head=dict(decoder=codec)
-)
+model = dict(backbone=dict(type='res2net_mm.Res2Net', depth=50, out_indices=(3,)), head=dict(decoder=codec))
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
 train_pipeline[4].input_size = test_pipeline[2].input_size = codec['input_size']
 train_pipeline[5].encoder = codec
 data_root = 'data/demo/coco/'
-train_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=16, num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline)
+)
 val_dataloader = dict(
     num_workers=1,
     dataset=dict(

@@ -1,10 +1,10 @@
 """What all the networks share: pretrained weights, frozen stages, norm_eval."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mmengine.model import BaseModule, constant_init
 from mmengine.model.weight_init import PretrainedInit, update_init_info
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..checkpoints import authors_name, load_pretrained
@@ -79,6 +79,63 @@ class Backbone(BaseModule):
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self
+
+
+class StagedBackbone(Backbone):
+    """Base class of the networks with a stem and stages, some of whose outputs are returned.
+
+    A subclass adds the stem's modules and the stages as children, calls :meth:`set_stages` and defines
+    :meth:`forward_stem`. Its docstring says the shapes of the outputs.
+    """
+
+    def set_stages(self, names: Sequence[str], out_indices: Sequence[int], frozen_stages: int) -> None:
+        """Say which children the stages are, in their order, and which of them are returned or frozen.
+
+        Args:
+            names (Sequence[str]): The stages' names; all other children are the stem's.
+            out_indices (Sequence[int]): Stages whose outputs are returned.
+            frozen_stages (int): Stem (0) and stages up to this one (counted from 1) neither learn nor update
+                their statistics; -1 freezes nothing.
+
+        Raises:
+            ValueError: If there are no such stages.
+        """
+        if not out_indices or not all(0 <= i < len(names) for i in out_indices):
+            raise ValueError(f'out_indices={tuple(out_indices)} must name stages from 0 to {len(names) - 1}')
+        if not -1 <= frozen_stages <= len(names):
+            raise ValueError(f'frozen_stages={frozen_stages} is not from -1 to {len(names)}')
+        self.stages = tuple(names)
+        self.out_indices = tuple(out_indices)
+        self.frozen_stages = frozen_stages
+
+    def frozen_modules(self) -> Iterable[nn.Module]:
+        """The stem and the stages up to ``frozen_stages``."""
+        if self.frozen_stages >= 0:
+            learning = self.stages[self.frozen_stages :]
+            yield from (child for name, child in self.named_children() if name not in learning)
+
+    def forward_stem(self, x: Tensor) -> Tensor:
+        """Map the images to the first stage's input."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Compute the feature maps of the stages in ``out_indices``.
+
+        Args:
+            x (Tensor): Images, (N, in_channels, H, W), normalised as the weights expect: the authors'
+                want RGB in 0 ... 1 less ImageNet's mean, divided by its standard deviation.
+
+        Returns:
+            tuple[Tensor]: The stages' maps, in their order; their sizes are the image's by the stage's stride,
+            rounded up.
+        """
+        x = self.forward_stem(x)
+        outs = []
+        for i, name in enumerate(self.stages):
+            x = getattr(self, name)(x)
+            if i in self.out_indices:
+                outs.append(x)
+        return tuple(outs)
 
 
 def _rename_parameters(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:

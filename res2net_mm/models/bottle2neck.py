@@ -40,7 +40,7 @@ class Bottle2neck(BaseModule):
 
     Args:
         in_channels (int): Channels of the input.
-        planes (int): The stage's base number of channels; the output has ``4 * planes``.
+        planes (int): The stage's base number of channels; the output has ``expansion * planes``.
         scales (int): Number of splits, the paper's *s*. 1 gives the plain bottleneck of ResNet (or of
             ResNeXt). Default: 4.
         base_width (int): Channels of one split where ``planes == base_channels``, the paper's *w*.
@@ -54,6 +54,10 @@ class Bottle2neck(BaseModule):
             another and its last split is average-pooled (3x3, padding counted). Default: False.
         pool_at_stride_1 (bool): Whether the last split of a first block is pooled where the stride is
             1, too, as in the authors' networks. MMDetection's Res2Net doesn't. Default: True.
+        conv_last_split (bool): Whether a first block has a convolution on its last split, too, in place of
+            the pooling, as the paper's networks for CIFAR. Default: False.
+        expansion (int): The output's channels by ``planes``. Default: 4.
+        final_relu (bool): Whether a ReLU follows the residual connection. Default: True.
         downsample (nn.Module, optional): The residual path's projection. Default: None.
         with_se (bool): Whether an SE block stands right before the residual connection. Default: False.
         se_ratio (int): Its reduction ratio. Default: 16.
@@ -87,6 +91,9 @@ class Bottle2neck(BaseModule):
         dilation: int = 1,
         first: bool = False,
         pool_at_stride_1: bool = True,
+        conv_last_split: bool = False,
+        expansion: int = expansion,
+        final_relu: bool = True,
         downsample: nn.Module | None = None,
         with_se: bool = False,
         se_ratio: int = 16,
@@ -105,7 +112,7 @@ class Bottle2neck(BaseModule):
                 f'scales={scales}, base_width={base_width}, groups={groups} leave no channel in a '
                 f'split of {planes} planes; each must be at least 1'
             )
-        out_channels = planes * self.expansion
+        out_channels = planes * expansion
         dcn = dict(dcn) if dcn else None
         if dcn and dcn.pop('fallback_on_stride', False):
             dcn = None
@@ -115,13 +122,14 @@ class Bottle2neck(BaseModule):
         self.width = width
         self.hierarchical = not first
         self.deformable = dcn is not None
+        self.final_relu = final_relu
         self.with_cp = with_cp
 
         self.conv1 = build_conv_layer(conv_cfg, in_channels, width * scales, 1, bias=False)
         self.bn1 = build_norm_layer(norm_cfg, width * scales)[1]
         self.convs = nn.ModuleList()
         self.bns = nn.ModuleList()
-        for _ in range(max(1, scales - 1)):
+        for _ in range(scales if first and conv_last_split else max(1, scales - 1)):
             self.convs.append(
                 build_conv_layer(
                     dcn or conv_cfg,
@@ -137,7 +145,7 @@ class Bottle2neck(BaseModule):
             )
             self.bns.append(build_norm_layer(norm_cfg, width)[1])
         self.pool = None
-        if first and scales > 1 and (stride > 1 or pool_at_stride_1):
+        if first and len(self.convs) < scales and (stride > 1 or pool_at_stride_1):
             self.pool = nn.AvgPool2d(3, stride, padding=1)
         self.conv3 = build_conv_layer(conv_cfg, width * scales, out_channels, 1, bias=False)
         self.bn3 = build_norm_layer(norm_cfg, out_channels)[1]
@@ -170,7 +178,7 @@ class Bottle2neck(BaseModule):
             x = getattr(self, name)(x)
         return x
 
-    def _forward(self, x: Tensor) -> Tensor:
+    def _forward(self, x: Tensor, residual: Tensor | None) -> Tensor:
         out = self._plug(self.relu(self.bn1(self.conv1(x))), 'after_conv1')
         splits = out.split(self.width, 1)
         if self.deformable:  # mmcv's kernels take no views
@@ -187,11 +195,19 @@ class Bottle2neck(BaseModule):
         out = self._plug(self.bn3(self.conv3(out)), 'after_conv3')
         if self.se is not None:
             out = self.se(out)
-        residual = x if self.downsample is None else self.downsample(x)
-        return self.relu(out + residual)
+        if residual is None:
+            residual = x if self.downsample is None else self.downsample(x)
+        out = out + residual
+        return self.relu(out) if self.final_relu else out
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, 4 * planes, ceil(H / stride), ceil(W / stride))."""
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, expansion * planes, ceil(H / stride), ceil(W / stride)).
+
+        Args:
+            x (Tensor): The input.
+            residual (Tensor, optional): What is added, of the output's shape. Default: None (the input, or
+                its projection by ``downsample``).
+        """
         if self.with_cp and x.requires_grad:
-            return checkpoint(self._forward, x, use_reentrant=False)
-        return self._forward(x)
+            return checkpoint(self._forward, x, residual, use_reentrant=False)
+        return self._forward(x, residual)

@@ -1,12 +1,12 @@
 """ResNet-shaped networks of Res2Net modules: Res2Net, Res2NeXt, SE-Res2Net, v1b (Sec. 3.3)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import Tensor, nn
 
 from ..registry import MODELS
-from .backbone import Backbone
+from .backbone import Backbone, StagedBackbone
 from .bottle2neck import Bottle2neck
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
@@ -38,14 +38,16 @@ def make_stage(
     contract_dilation: bool = False,
     multi_grid: Sequence[int] | None = None,
     avg_down: bool = False,
+    first: bool = True,
+    final_relu: bool = True,
     conv_cfg: dict | None = None,
     norm_cfg: dict | None = None,
     **block,
 ) -> nn.Sequential:
     """Build a stage: a first block with the stride and the projection, then ``num_blocks - 1`` more.
 
-    The arguments are those of :class:`Res2Net`, for one stage; ``block`` goes to every
-    :class:`Bottle2neck`.
+    The arguments are those of :class:`Res2Net`, for one stage, and ``first`` of the first and
+    ``final_relu`` of the last :class:`Bottle2neck`; ``block`` goes to every one.
     """
     norm_cfg = norm_cfg or dict(type='BN')
     out_channels = planes * Bottle2neck.expansion
@@ -74,7 +76,8 @@ def make_stage(
                 planes,
                 stride=stride if i == 0 else 1,
                 dilation=dilations[i],
-                first=i == 0,
+                first=first and i == 0,
+                final_relu=final_relu or i < num_blocks - 1,
                 downsample=downsample if i == 0 else None,
                 conv_cfg=conv_cfg,
                 norm_cfg=norm_cfg,
@@ -91,10 +94,11 @@ def plugins_of_stage(plugins: list[dict] | None, stage: int) -> list[dict]:
 
 
 @MODELS.register_module()
-class Res2Net(Backbone):
+class Res2Net(StagedBackbone):
     """Res2Net, and with ``groups`` Res2NeXt, with ``with_se`` SE-Res2Net (Table 1).
 
     It computes exactly what the authors' released networks compute and uses their parameter names.
+    Its stages give 256, 512, 1024 and 2048 channels at strides 4, 8, 16 and 32.
     The defaults build the paper's Res2Net-50 26w4s; ``deep_stem=True, avg_down=True`` its v1b (elsewhere
     called v1d or d); ``base_width=4, groups=8`` Res2NeXt-50; ``scales=1, base_width=64`` ResNet-50.
 
@@ -201,12 +205,7 @@ class Res2Net(Backbone):
                 raise ValueError(
                     f'num_stages={num_stages}, but {name} has {len(values)} entries: {tuple(values)}'
                 )
-        if not out_indices or not all(0 <= i < num_stages for i in out_indices):
-            raise ValueError(f'out_indices={tuple(out_indices)} must name stages from 0 to {num_stages - 1}')
-        if not -1 <= frozen_stages <= num_stages:
-            raise ValueError(f'frozen_stages={frozen_stages} is not from -1 to {num_stages}')
-        self.out_indices = tuple(out_indices)
-        self.frozen_stages = frozen_stages
+        self.set_stages([f'layer{i + 1}' for i in range(num_stages)], out_indices, frozen_stages)
 
         self.conv1 = self._stem(in_channels, stem_channels, deep_stem, conv_cfg, norm_cfg)
         self.bn1 = build_norm_layer(norm_cfg, stem_channels)[1]
@@ -237,9 +236,8 @@ class Res2Net(Backbone):
                 plugins=plugins_of_stage(plugins, i),
                 with_cp=with_cp,
             )
-            self.add_module(f'layer{i + 1}', stage)
+            self.add_module(self.stages[i], stage)
             channels = planes * Bottle2neck.expansion
-        self.stages = tuple(f'layer{i + 1}' for i in range(num_stages))
         self.train()
 
     @staticmethod
@@ -262,30 +260,9 @@ class Res2Net(Backbone):
             conv(half, stem_channels, 3, 1),
         )
 
-    def frozen_modules(self) -> Iterable[nn.Module]:
-        """The stem and the stages up to ``frozen_stages``."""
-        if self.frozen_stages >= 0:
-            yield from (self.conv1, self.bn1)
-            yield from (getattr(self, name) for name in self.stages[: self.frozen_stages])
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Compute the feature maps of the stages in ``out_indices``.
-
-        Args:
-            x (Tensor): Images, (N, in_channels, H, W), normalised as the weights expect: the authors'
-                want RGB in 0 ... 1 less ImageNet's mean, divided by its standard deviation.
-
-        Returns:
-            tuple[Tensor]: Stage i's map: (N, 4 * base_channels * 2**i, H / stride, W / stride), rounded
-            up, with strides 4, 8, 16, 32 by default.
-        """
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        outs = []
-        for i, name in enumerate(self.stages):
-            x = getattr(self, name)(x)
-            if i in self.out_indices:
-                outs.append(x)
-        return tuple(outs)
+    def forward_stem(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, stem_channels, H / 4, W / 4), rounded up."""
+        return self.maxpool(self.relu(self.bn1(self.conv1(x))))
 
 
 @MODELS.register_module()
