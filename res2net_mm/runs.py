@@ -20,7 +20,7 @@ from .results import print_metrics
 # What each toolbox's default_hooks.visualization is to be told, and what it calls the folder.
 DRAWING = {
     'mmdet': (dict(draw=True), 'test_out_dir'),
-    'mmseg': (dict(draw=True), None),  # the visualizer's save_dir
+    'mmseg': (dict(draw=True), None),  # its visualizer's backends know it
     'mmpose': (dict(enable=True), 'out_dir'),
     'mmpretrain': (dict(enable=True, interval=1), 'out_dir'),
 }
@@ -188,7 +188,8 @@ def draw(cfg: Config, folder: str) -> None:
     if where:
         hook[where] = os.path.abspath(folder)
     else:
-        cfg.visualizer.save_dir = os.path.abspath(folder)
+        for backend in cfg.visualizer.vis_backends:
+            backend.img_save_dir = os.path.abspath(folder)
 
 
 def dump(cfg: Config, file: str) -> None:
