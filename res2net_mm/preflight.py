@@ -166,7 +166,7 @@ def _advice(root: str) -> str:
         return f'Put the data there, or link to it: ln -s WHERE_IT_IS {root.rstrip("/")}'
     return (
         f'Expected layout:\n{layout.format(root=root)}\n'
-        f'From the archives, or to see what is missing: python tools/prepare_data.py {prepare}\n'
+        f'To unpack archives or see what is missing: python tools/prepare_data.py {prepare} --root {root}\n'
         f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {root}\n'
         'To see everything run without any data: make demo'
     )

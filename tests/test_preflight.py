@@ -75,8 +75,29 @@ def test_data_inside_wrappers(cfg, coco):
     assert f'dataset.dataset.datasets.0.ann_file: {coco}/annotations/other.json' in message(cfg)
 
 
+def test_missing_person_detections(tmp_path):
+    cfg = load_config(str(CONFIGS / 'simplebaseline_r2n50_coco.py'))
+    cfg.test_evaluator.ann_file = str(tmp_path / 'coco/annotations/person_keypoints_val2017.json')
+    cfg.test_dataloader.dataset.update(
+        data_root=f'{tmp_path}/coco/', bbox_file=f'{tmp_path}/coco/person_detection_results/x.json'
+    )
+    text = message(cfg, 'test')
+    assert f'test_dataloader.dataset.bbox_file: {tmp_path}/coco/person_detection_results/x.json' in text
+    assert f'python tools/prepare_data.py coco --root {tmp_path}/coco' in text
+    assert '--cfg-options test_dataloader.dataset.bbox_file=None' in text
+
+
+def test_missing_package_of_the_fast_evaluation(cfg, monkeypatch):
+    monkeypatch.setattr(preflight, 'find_spec', lambda name: None)
+    assert '--cfg-options val_evaluator.type=CocoMetric' in message(cfg)
+    cfg.val_evaluator.type = 'CocoMetric'
+    preflight.check(cfg, 'train')
+
+
 def test_advice_fits_the_data():
     assert 'VOC2007/' in preflight._advice('data/VOCdevkit/')
+    assert 'prepare_data.py voc07 --root data/VOCdevkit' in preflight._advice('data/VOCdevkit/')
+    assert 'prepare_data.py voc12aug --root data/VOCdevkit' in preflight._advice('data/VOCdevkit/VOC2012')
     assert 'ln -s WHERE_IT_IS data/VOCdevkit' in preflight._advice('data/VOCdevkit/VOC2012')
     assert 'python tools/make_demo_data.py data/demo' in preflight._advice('data/demo/coco/')
     assert 'ln -s WHERE_IT_IS data/own' in preflight._advice('data/own/')
