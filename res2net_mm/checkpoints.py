@@ -58,6 +58,13 @@ ALIASES = [  # (pattern, the authors' name); everything else is called the same 
     (r'\bstem\.2\.conv\.', 'conv1.6.'),
     (r'\bstem\.2\.bn\.', 'bn1.'),
 ]
+NETWORKS = (  # (type, where its blocks are: the stage and the number in it, channels of the output by planes)
+    ('Res2NetDLA', r'level(\d+)\.(tree1(?:\.tree1)*)', 2),
+    ('BLRes2Net', r'layer(1)\.0\.big\.(\d+)', 4),
+    ('Res2Net', r'layer(\d+)\.(\d+)', 4),
+)
+# The authors' DLA networks have a projection in every tree, but only the smallest trees use theirs.
+UNUSED_PROJECTION = re.compile(r'level\d+\.(tree1\.)*project\.')
 
 
 class CheckpointError(UserError):
@@ -301,7 +308,9 @@ def _part(state_dict: Mapping[str, Tensor], wanted: Iterable[str]) -> tuple[str,
             if '.'.join(parts[i:]) in wanted:
                 prefix = ''.join(f'{p}.' for p in parts[:i])
                 found[prefix] = found.get(prefix, 0) + 1
-    best = [p for p in found if found[p] == max(found.values())] or ['']
+    most = max(found.values(), default=0)
+    # A few names, such as conv1.weight for a stem, end the names in any network's blocks.
+    best = [p for p in found if found[p] == most and 4 * most > len(wanted)] or ['']
     if len(best) > 1:
         raise CheckpointError(
             f'it holds such a network more than once, under {" and ".join(map(repr, best))}; choose with '
@@ -312,47 +321,73 @@ def _part(state_dict: Mapping[str, Tensor], wanted: Iterable[str]) -> tuple[str,
 
 
 def describe(state_dict: Mapping[str, Tensor]) -> dict:
-    """What :class:`~res2net_mm.models.Res2Net` a state dict is of, as that class's arguments.
+    """What network a state dict is of, as a config.
 
     Args:
-        state_dict (Mapping[str, Tensor]): Parameters under the authors' names, of a whole network or of
-            some of its stages.
+        state_dict (Mapping[str, Tensor]): Parameters under the authors' names, of a whole network or, of
+            :class:`~res2net_mm.models.Res2Net`, of some of its stages.
 
     Returns:
-        dict: Empty if it is no Res2Net. ``depth`` is a tuple, with 0 blocks for a missing stage;
-        ``deep_stem``, ``in_channels`` and ``stem_channels`` are left out where there is no stem.
+        dict: Its ``type`` and that class's arguments; empty if it is none of this package's. ``depth`` is a
+        tuple, with 0 for a missing stage; where there is no stem, ``type``, ``deep_stem``, ``in_channels``
+        and ``stem_channels`` are left out; so are ``depth`` and ``beta`` of a BLRes2Net.
     """
     shapes = {k: tuple(v.shape) for k, v in state_dict.items()}
-    blocks = {}
-    for name in shapes:
-        if match := re.match(r'layer(\d+)\.(\d+)\.convs\.0\.weight$', name):
-            stage, block = int(match[1]), int(match[2])
-            blocks[stage] = max(blocks.get(stage, 0), block + 1)
-    if not blocks:
+    network, expansion, found = _find_blocks(shapes)
+    if not network:
         return {}
-    stage = min(blocks)
-    first = f'layer{stage}.0'
+    sizes = {}
+    for match in found:
+        stage = int(match[1]) - (network == 'Res2NetDLA')  # whose first stage is level2
+        size = int(match[2]) + 1 if match[2].isdigit() else match[2].count('tree')
+        sizes[stage] = max(sizes.get(stage, 0), size)
+    stage = min(sizes)
+    first = min(m[0] for m in found).removesuffix('.convs.0.weight')
     try:
         width, width_per_group = shapes[f'{first}.convs.0.weight'][:2]
-        planes = shapes[f'{first}.conv3.weight'][0] // 4
-        base_channels = planes // 2 ** (stage - 1)
+        planes = shapes[f'{first}.conv3.weight'][0] // expansion
         groups = width // width_per_group
         arch = dict(
-            depth=tuple(blocks.get(i, 0) for i in range(1, max(blocks) + 1)),
+            depth=tuple(sizes.get(i, 0) for i in range(1, max(sizes) + 1)),
             scales=shapes[f'{first}.conv1.weight'][0] // width,
             base_width=round(width / groups / 2 ** (stage - 1), 2),
             groups=groups,
-            base_channels=base_channels,
-            avg_down=len(shapes.get(f'{first}.downsample.1.weight', ())) == 4,
-            with_se=f'{first}.se.fc1.weight' in shapes,
+            base_channels=planes // 2 ** (stage - 1),
         )
-        if arch['with_se']:
-            arch['se_ratio'] = planes * 4 // shapes[f'{first}.se.fc1.weight'][0]
+        if network == 'Res2NetDLA':
+            arch.update(type=network, in_channels=shapes['base_layer.0.weight'][1])
+        elif network == 'BLRes2Net':
+            del arch['depth']
+            little = shapes['layer1.0.little.0.conv3.weight'][0]
+            in_channels = shapes['conv1.0.conv.weight'][1]
+            arch.update(type=network, in_channels=in_channels, alpha=planes * expansion // little)
+        else:
+            arch.update(_describe_res2net(shapes, first))
     except (KeyError, IndexError, ValueError, ZeroDivisionError):
         return {}
+    return arch
+
+
+def _find_blocks(names: Iterable[str]) -> tuple[str, int, list[re.Match]]:
+    """The network that has blocks under such names, its expansion, and what matched."""
+    names = list(names)
+    for network, pattern, expansion in NETWORKS:
+        if found := [m for k in names if (m := re.match(pattern + r'\.convs\.0\.weight$', k))]:
+            return network, expansion, found
+    return '', 0, []
+
+
+def _describe_res2net(shapes: Mapping[str, tuple], first: str) -> dict:
+    """What a Res2Net or a Res2NeXtCIFAR has besides; ``first`` is the name of its first block."""
+    arch = dict(with_se=f'{first}.se.fc1.weight' in shapes)
+    if arch['with_se']:
+        arch['se_ratio'] = shapes[f'{first}.conv3.weight'][0] // shapes[f'{first}.se.fc1.weight'][0]
+    if shapes.get('conv1.weight', ())[2:] == (3, 3):
+        return dict(arch, type='Res2NeXtCIFAR', in_channels=shapes['conv1.weight'][1])
+    arch['avg_down'] = len(shapes.get(f'{first}.downsample.1.weight', ())) == 4
     for deep, name in ((True, 'conv1.0.weight'), (False, 'conv1.weight')):
         if name in shapes:
-            arch.update(deep_stem=deep, in_channels=shapes[name][1])
+            arch.update(type='Res2Net', deep_stem=deep, in_channels=shapes[name][1])
             arch['stem_channels'] = shapes.get('bn1.weight', (0,))[0]
     return arch
 
@@ -403,7 +438,10 @@ def _load(module: nn.Module, whole: dict[str, Tensor], prefix: str | None, sourc
 
     theirs, ours = describe(state_dict), describe(own)
     if ours and not theirs:
-        raise CheckpointError(f'it is not of a Res2Net; its parameters are {_some(whole)}')
+        raise CheckpointError(f'it is not of a {type(module).__name__}; its parameters are {_some(whole)}')
+    kinds = theirs.pop('type', None), ours.pop('type', None)
+    if all(kinds) and kinds[0] != kinds[1]:
+        raise CheckpointError(f'it is of a {kinds[0]} with {_arguments(theirs, theirs)}, not of a {kinds[1]}')
     if differing := _differences(theirs, ours):
         raise CheckpointError(
             f'it has {_arguments(theirs, differing)}, the model has {_arguments(ours, differing)}. '
@@ -416,7 +454,7 @@ def _load(module: nn.Module, whole: dict[str, Tensor], prefix: str | None, sourc
             anew |= {k for k in own if k.startswith(f'{name}.{plugin}.')}
     missing = [k for k in own if k not in state_dict and k not in anew]
     parts = {k.split('.')[0] for k in own}
-    extra = [k for k in state_dict if k not in own]
+    extra = [k for k in state_dict if k not in own and not UNUSED_PROJECTION.match(k)]
     unused = [k for k in extra if k.split('.')[0] not in parts and _is_network_part(k)]
     left_over = [k for k in extra if k not in unused]
     wrong_shape = [
@@ -469,10 +507,11 @@ def _differences(theirs: dict, ours: dict) -> list[str]:
     return names
 
 
-def _arguments(arch: dict, names: list[str]) -> str:
+def _arguments(arch: dict, names: Iterable[str]) -> str:
     """Write arguments as a config has them."""
+    from .models.dla import TREES
     from .models.res2net import BLOCKS
 
-    depths = {blocks: depth for depth, blocks in BLOCKS.items()}
-    shown = dict(arch, depth=depths.get(arch['depth'], arch['depth']))
+    depths = {blocks: depth for depth, blocks in (BLOCKS | TREES).items()}
+    shown = dict(arch, depth=depths.get(arch.get('depth'), arch.get('depth')))
     return ', '.join(f'{k}={shown[k]:g}' if k == 'base_width' else f'{k}={shown[k]}' for k in names)

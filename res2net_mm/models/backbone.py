@@ -126,8 +126,8 @@ class StagedBackbone(Backbone):
                 want RGB in 0 ... 1 less ImageNet's mean, divided by its standard deviation.
 
         Returns:
-            tuple[Tensor]: The stages' maps, in their order; their sizes are the image's by the stage's stride,
-            rounded up.
+            tuple[Tensor]: The stages' maps, in their order; a map's height and width are the image's by the
+            stage's stride, rounded up.
         """
         x = self.forward_stem(x)
         outs = []

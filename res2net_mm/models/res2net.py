@@ -1,6 +1,6 @@
 """ResNet-shaped networks of Res2Net modules: Res2Net, Res2NeXt, SE-Res2Net, v1b (Sec. 3.3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import Tensor, nn
@@ -12,20 +12,22 @@ from .bottle2neck import Bottle2neck
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
 
 
-def blocks_per_stage(depth: int | Sequence[int]) -> tuple[int, ...]:
-    """Number of blocks of each stage for a depth of 50, 101, 152 or 200, or for a custom tuple.
+def blocks_per_stage(
+    depth: int | Sequence[int], known: Mapping[int, tuple[int, ...]] = BLOCKS
+) -> tuple[int, ...]:
+    """Number of blocks of each stage for one of the known depths, or for a custom tuple.
 
     Raises:
         ValueError: If there is no network of that depth.
     """
     if isinstance(depth, Sequence) and depth and all(isinstance(n, int) and n > 0 for n in depth):
         return tuple(depth)
-    if not isinstance(depth, int) or depth not in BLOCKS:
+    if not isinstance(depth, int) or depth not in known:
         raise ValueError(
-            f'depth={depth!r}: there is no such Res2Net; take one of '
-            f'{", ".join(map(str, BLOCKS))} or a tuple of blocks per stage such as (3, 4, 6, 3)'
+            f'depth={depth!r}: there is no such network; take {", ".join(map(str, known))} '
+            f'or a number for each stage such as {next(iter(known.values()))}'
         )
-    return BLOCKS[depth]
+    return known[depth]
 
 
 def make_stage(
@@ -40,14 +42,15 @@ def make_stage(
     avg_down: bool = False,
     first: bool = True,
     final_relu: bool = True,
+    downsample: nn.Module | None = None,
     conv_cfg: dict | None = None,
     norm_cfg: dict | None = None,
     **block,
 ) -> nn.Sequential:
     """Build a stage: a first block with the stride and the projection, then ``num_blocks - 1`` more.
 
-    The arguments are those of :class:`Res2Net`, for one stage, and ``first`` of the first and
-    ``final_relu`` of the last :class:`Bottle2neck`; ``block`` goes to every one.
+    The arguments are those of :class:`Res2Net`, for one stage, and, of :class:`Bottle2neck`, ``first`` and
+    ``downsample`` for the first block, ``final_relu`` for the last, and ``block`` for all.
     """
     norm_cfg = norm_cfg or dict(type='BN')
     out_channels = planes * Bottle2neck.expansion
@@ -57,8 +60,7 @@ def make_stage(
     if multi_grid is None and contract_dilation and dilation > 1:
         dilations[0] = dilation // 2
 
-    downsample = None
-    if stride != 1 or in_channels != out_channels:
+    if downsample is None and (stride != 1 or in_channels != out_channels):
         downsample = nn.Sequential(
             build_conv_layer(
                 conv_cfg, in_channels, out_channels, 1, stride=1 if avg_down else stride, bias=False

@@ -1,0 +1,175 @@
+"""Big-Little networks of Res2Net modules: bLRes2Net (Sec. 3.3, Table 1)."""
+
+from collections.abc import Sequence
+
+from mmcv.cnn import ConvModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..registry import MODELS
+from .backbone import StagedBackbone
+from .bottle2neck import Bottle2neck
+from .res2net import blocks_per_stage, make_stage
+
+
+class BigLittle(nn.Module):
+    """Two branches of different resolution, added (Chen et al., ICLR 2019, Fig. 1).
+
+    Args:
+        big (nn.Module): The branch with more layers and channels, at a lower resolution.
+        little (nn.Module): The branch with fewer, whose output has the big one's channels. Neither ends in a
+            ReLU: as in a residual block it follows the sum.
+    """
+
+    def __init__(self, big: nn.Module, little: nn.Module):
+        super().__init__()
+        self.big = big
+        self.little = little
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the little branch's shape; the big one's output is upsampled (nearest)."""
+        big, little = self.big(x), self.little(x)
+        return (F.interpolate(big, size=little.shape[2:]) + little).relu()
+
+
+BLOCKS = {50: (3, 4, 6, 3)}
+
+
+@MODELS.register_module()
+class BLRes2Net(StagedBackbone):
+    """Big-Little Net (Chen et al., ICLR 2019) of Res2Net modules: bLRes2Net-50.
+
+    In each of the first three stages of ResNet's four, all blocks but one form a big branch at half the
+    resolution; beside it stands a little branch at the full one, and the last block fuses their sum. The
+    stem has two branches, too. These stages reduce the resolution at their end (strides 2, 2 and 1), so
+    here the blocks are counted by resolution: the maps returned are the last ones at strides 4 (the first
+    stage's sum, 256 channels), 8 (the second's sum, 512), 16 (the third stage's output, 1024) and 32 (2048),
+    each rounded up.
+
+    The defaults build bLRes2Net-50; ``scales=1, base_width=64`` bL-ResNet-50 (26.7 M parameters with its
+    classifier, as published). The paper gives neither size nor cost of bLRes2Net-50, and no weights or code
+    of it were released to compare with. Where it says nothing, this is what was chosen: 26w4s blocks, as in
+    Res2Net-50; only blocks with stride 2 are of the kind that begins a stage, as in the authors' DLA
+    networks, because a little branch of one block would have no hierarchy else; and a stride of the residual
+    path is an average pooling (3x3), as that of the last split is.
+
+    Args:
+        depth (int | tuple[int]): 50, or the number of blocks of each of ResNet's four stages, at least 2 in
+            the first three. Default: 50.
+        alpha (int): What the planes of the little branch are divided by. Default: 2.
+        beta (int): What its depth is divided by: it has ``max(1, blocks // beta - 1)`` blocks. Default: 4.
+        scales (int): Number of splits in a block, the paper's *s*. Default: 4.
+        base_width (int): Channels of a split in the first stage's big branch, the paper's *w*. Default: 26.
+        groups (int): Cardinality, the paper's *c*. Default: 1.
+        in_channels (int): Channels of the images. Default: 3.
+        base_channels (int): Channels of the stem and planes of the first stage; each later one has twice
+            as many. Default: 64.
+        out_indices (Sequence[int]): Resolutions whose outputs are returned. Default: (0, 1, 2, 3).
+        frozen_stages (int): Stem (0) and the blocks of the resolutions up to this one (1 ... 4) neither learn
+            nor update their statistics; -1 freezes nothing. Default: -1.
+        conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
+        norm_cfg (dict): Config of the normalisation. Default: ``dict(type='BN', requires_grad=True)``.
+        norm_eval (bool): Whether BN layers use their running statistics in training. Default: False.
+        with_cp (bool): Recompute blocks in the backward pass to save memory. Default: False.
+        zero_init_residual (bool): Whether each block's last BN starts at zero. Default: True.
+        init_cfg (dict | list[dict], optional): ``dict(type='Pretrained', checkpoint=X)``, X a file of this
+            network, see :func:`res2net_mm.checkpoints.load_pretrained`. Default: None (Kaiming).
+
+    Raises:
+        ValueError: If an argument is out of its range; the message names it.
+
+    Example:
+        >>> import torch
+        >>> from res2net_mm.models import BLRes2Net
+        >>> network = BLRes2Net(depth=50, alpha=2, beta=4).eval()
+        >>> [tuple(x.shape) for x in network(torch.rand(1, 3, 64, 96))]
+        [(1, 256, 16, 24), (1, 512, 8, 12), (1, 1024, 4, 6), (1, 2048, 2, 3)]
+    """
+
+    def __init__(
+        self,
+        depth: int | Sequence[int] = 50,
+        *,
+        alpha: int = 2,
+        beta: int = 4,
+        scales: int = 4,
+        base_width: int = 26,
+        groups: int = 1,
+        in_channels: int = 3,
+        base_channels: int = 64,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = None,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        zero_init_residual: bool = True,
+        init_cfg: dict | list[dict] | None = None,
+    ):
+        super().__init__(norm_eval, zero_init_residual, init_cfg)
+        blocks = blocks_per_stage(depth, BLOCKS)
+        if len(blocks) != 4 or min(blocks[:3]) < 2:
+            raise ValueError(f'depth={blocks} must be four stages, the first three of at least 2 blocks')
+        if alpha < 1 or base_channels % alpha:
+            raise ValueError(f'alpha={alpha} does not divide base_channels={base_channels}')
+        if beta < 1:
+            raise ValueError(f'beta={beta} must be at least 1')
+        self.set_stages([f'layer{i + 1}' for i in range(4)], out_indices, frozen_stages)
+        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN', requires_grad=True))
+
+        def conv(c_in, c_out, kernel_size=1, stride=1, **act):
+            return ConvModule(c_in, c_out, kernel_size, stride, kernel_size // 2, **cfgs, **act)
+
+        def stage(c_in, planes, num_blocks, stride=1, **others):
+            c_out = planes * Bottle2neck.expansion
+            # bL-ResNet-50's published size leaves no convolution in a fusion block's residual path.
+            downsample = nn.Sequential()
+            if stride > 1:
+                downsample.append(nn.AvgPool2d(3, stride, padding=1))
+            if c_in != c_out:
+                downsample.append(conv(c_in, c_out, act_cfg=None))
+            return make_stage(
+                c_in,
+                planes,
+                num_blocks,
+                stride=stride,
+                first=stride > 1,
+                downsample=downsample,
+                scales=scales,
+                base_width=base_width,
+                groups=groups,
+                base_channels=base_channels,
+                with_cp=with_cp,
+                **cfgs,
+                **others,
+            )
+
+        def big_little(c_in, planes, num_blocks):
+            c_out = planes * Bottle2neck.expansion
+            big = stage(c_in, planes, num_blocks - 1, stride=2, final_relu=False)
+            little = stage(c_in, planes // alpha, max(1, num_blocks // beta - 1))
+            return BigLittle(big, little.append(conv(c_out // alpha, c_out, act_cfg=None)))
+
+        c = base_channels
+        self.conv1 = nn.Sequential(
+            conv(in_channels, c, 7, stride=2),
+            BigLittle(
+                conv(c, c, 3, stride=2, act_cfg=None),
+                nn.Sequential(
+                    conv(c, c // alpha, 3),
+                    conv(c // alpha, c // alpha, 3, stride=2),
+                    conv(c // alpha, c, act_cfg=None),
+                ),
+            ),
+            conv(c, c),
+        )
+        self.layer1 = nn.Sequential(big_little(c, c, blocks[0]))
+        self.layer2 = stage(4 * c, c, 1, stride=2).append(big_little(4 * c, 2 * c, blocks[1]))
+        self.layer3 = stage(8 * c, 2 * c, 1, stride=2).append(big_little(8 * c, 4 * c, blocks[2]))
+        self.layer3.extend(stage(16 * c, 4 * c, 1))
+        self.layer4 = stage(16 * c, 8 * c, blocks[3], stride=2)
+        self.train()
+
+    def forward_stem(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, base_channels, H / 4, W / 4), rounded up."""
+        return self.conv1(x)

@@ -1,0 +1,194 @@
+"""DLA-shaped networks of Res2Net modules: Res2Net-DLA-60 and Res2NeXt-DLA-60 (Sec. 3.3, Table 1)."""
+
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn import ConvModule, build_conv_layer, build_norm_layer
+from torch import Tensor, nn
+
+from ..registry import MODELS
+from .backbone import StagedBackbone
+from .bottle2neck import Bottle2neck
+from .res2net import blocks_per_stage
+
+TREES = {60: (1, 2, 3, 1)}  # their depth in each stage
+EXPANSION = 2
+
+
+class Tree(nn.Module):
+    """A binary tree of blocks with a 1x1 convolution at its nodes (Yu et al., CVPR 2018, Fig. 3).
+
+    A tree of depth 1 is two blocks in a row and a node, which fuses their outputs and whatever it is handed.
+    A deeper tree is two trees in a row, of which the second's last node is handed the first one's output.
+
+    Args:
+        depth (int): Depth of the tree; it has ``2 ** depth`` blocks.
+        in_channels (int): Channels of the input.
+        planes (int): The blocks' planes; the output has twice as many channels.
+        stride (int): Stride of the first block. Default: 1.
+        fuse_input (bool): Whether the last node is handed the (pooled) input. Default: False.
+        handed_channels (int): Channels of what else is handed to the last node. Default: 0.
+        conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
+        norm_cfg (dict, optional): Config of the normalisation. Default: BN.
+        **block: What goes to each :class:`Bottle2neck`.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        in_channels: int,
+        planes: int,
+        *,
+        stride: int = 1,
+        fuse_input: bool = False,
+        handed_channels: int = 0,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = None,
+        **block,
+    ):
+        super().__init__()
+        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN'))
+        out_channels = EXPANSION * planes
+        handed_channels += in_channels if fuse_input else 0
+        self.fuse_input = fuse_input
+        # ceil_mode: as many rows and columns as the convolutions give, also where the input's number is odd.
+        self.pool = nn.MaxPool2d(stride, stride, ceil_mode=True) if stride > 1 else nn.Identity()
+        if depth > 1:
+            self.tree1 = Tree(depth - 1, in_channels, planes, stride=stride, **cfgs, **block)
+            handed_channels += out_channels
+            self.tree2 = Tree(
+                depth - 1, out_channels, planes, handed_channels=handed_channels, **cfgs, **block
+            )
+            self.root = None
+            return
+        block.update(cfgs, expansion=EXPANSION)
+        # Unlike in Res2Net, only a block that reduces the resolution is of the kind that begins a stage.
+        self.tree1 = Bottle2neck(in_channels, planes, stride=stride, first=stride > 1, **block)
+        self.tree2 = Bottle2neck(out_channels, planes, **block)
+        self.project = nn.Identity()
+        if in_channels != out_channels:
+            self.project = nn.Sequential(
+                build_conv_layer(conv_cfg, in_channels, out_channels, 1, bias=False),
+                build_norm_layer(cfgs['norm_cfg'], out_channels)[1],
+            )
+        self.root = ConvModule(2 * out_channels + handed_channels, out_channels, 1, **cfgs)
+
+    def forward(self, x: Tensor, handed: tuple[Tensor, ...] = ()) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, 2 * planes, H / stride, W / stride), rounded up.
+
+        Args:
+            x (Tensor): The input.
+            handed (tuple[Tensor]): What the last node fuses besides its own two inputs, of the output's
+                height and width. Default: nothing.
+        """
+        pooled = self.pool(x)
+        if self.fuse_input:
+            handed = (*handed, pooled)
+        if self.root is None:
+            x = self.tree1(x)
+            return self.tree2(x, (*handed, x))
+        first = self.tree1(x, self.project(pooled))
+        return self.root(torch.cat([self.tree2(first), first, *handed], 1))
+
+
+@MODELS.register_module()
+class Res2NetDLA(StagedBackbone):
+    """Deep layer aggregation (Yu et al., CVPR 2018) of Res2Net modules.
+
+    It computes exactly what the authors' released networks compute and uses their parameter names. The
+    defaults build Res2Net-DLA-60; ``base_width=4, groups=8`` Res2NeXt-DLA-60. Its four stages (``level2`` ...
+    ``level5``) give 128, 256, 512 and 1024 channels at strides 4, 8, 16 and 32, each rounded up.
+
+    The published sizes of the two (21,145,544 and 17,330,456 parameters with a classifier) count three
+    projections (297,472) that the authors' files hold and nothing uses. As in timm they are left out.
+
+    Args:
+        depth (int | tuple[int]): 60, or the depth of each stage's tree. Default: 60.
+        scales (int): Number of splits in a block, the paper's *s*. Default: 4.
+        base_width (int): Channels of a split in the first stage, the paper's *w*. Default: 28.
+        groups (int): Cardinality, the paper's *c*. Default: 1.
+        in_channels (int): Channels of the images. Default: 3.
+        base_channels (int): Planes of the first stage, whose output has twice as many; each later stage
+            has twice the planes of the one before. Default: 64.
+        out_indices (Sequence[int]): Stages whose outputs are returned. Default: (0, 1, 2, 3).
+        frozen_stages (int): Stem (0) and stages up to this one (1 ... 4) neither learn nor update their
+            statistics; -1 freezes nothing. Default: -1.
+        conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
+        norm_cfg (dict): Config of the normalisation. Default: ``dict(type='BN', requires_grad=True)``.
+        norm_eval (bool): Whether BN layers use their running statistics in training. Default: False.
+        with_cp (bool): Recompute blocks in the backward pass to save memory. Default: False.
+        zero_init_residual (bool): Whether each block's last BN starts at zero. Default: True.
+        init_cfg (dict | list[dict], optional): ``dict(type='Pretrained', checkpoint=X)``, X a file, an
+            address or ``res2net://res2net_dla60_4s`` or ``res2net://res2next_dla60_4s``, in any layout that
+            :func:`res2net_mm.checkpoints.load_pretrained` knows. Default: None (Kaiming).
+
+    Raises:
+        ValueError: If an argument is out of its range; the message names it.
+
+    Example:
+        >>> import torch
+        >>> from res2net_mm.models import Res2NetDLA
+        >>> network = Res2NetDLA(out_indices=(1, 2, 3)).eval()
+        >>> [tuple(x.shape) for x in network(torch.rand(1, 3, 64, 96))]
+        [(1, 256, 8, 12), (1, 512, 4, 6), (1, 1024, 2, 3)]
+    """
+
+    def __init__(
+        self,
+        depth: int | Sequence[int] = 60,
+        *,
+        scales: int = 4,
+        base_width: int = 28,
+        groups: int = 1,
+        in_channels: int = 3,
+        base_channels: int = 64,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = None,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        zero_init_residual: bool = True,
+        init_cfg: dict | list[dict] | None = None,
+    ):
+        super().__init__(norm_eval, zero_init_residual, init_cfg)
+        trees = blocks_per_stage(depth, TREES)
+        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN', requires_grad=True))
+        self.set_stages([f'level{i + 2}' for i in range(len(trees))], out_indices, frozen_stages)
+
+        channels = base_channels // 4
+        self.base_layer = self._conv(in_channels, channels, 7, 1, **cfgs)
+        self.level0 = self._conv(channels, channels, 3, 1, **cfgs)
+        self.level1 = self._conv(channels, 2 * channels, 3, 2, **cfgs)
+        channels *= 2
+        for i, name in enumerate(self.stages):
+            planes = base_channels * 2**i
+            tree = Tree(
+                trees[i],
+                channels,
+                planes,
+                stride=2,
+                fuse_input=i > 0,
+                scales=scales,
+                base_width=base_width,
+                groups=groups,
+                base_channels=base_channels,
+                with_cp=with_cp,
+                **cfgs,
+            )
+            self.add_module(name, tree)
+            channels = EXPANSION * planes
+        self.train()
+
+    @staticmethod
+    def _conv(in_channels, out_channels, kernel_size, stride, conv_cfg, norm_cfg) -> nn.Sequential:
+        padding = kernel_size // 2
+        return nn.Sequential(
+            build_conv_layer(conv_cfg, in_channels, out_channels, kernel_size, stride, padding, bias=False),
+            build_norm_layer(norm_cfg, out_channels)[1],
+            nn.ReLU(inplace=True),
+        )
+
+    def forward_stem(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, base_channels / 2, H / 2, W / 2), rounded up."""
+        return self.level1(self.level0(self.base_layer(x)))

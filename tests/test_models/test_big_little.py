@@ -1,0 +1,101 @@
+import pytest
+import torch
+from helpers import randomise
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from res2net_mm.models import BLRes2Net
+
+PLAIN = dict(scales=1, base_width=64)  # bL-ResNet
+TINY = dict(depth=(2, 3, 2, 1), base_channels=16, scales=3, base_width=8)
+
+
+def image(*size):
+    return torch.rand(*size, generator=torch.Generator().manual_seed(1))
+
+
+def on_meta(**arguments):
+    with torch.device('meta'):
+        return BLRes2Net(**arguments)
+
+
+def parameters(network, classes=1000):
+    return sum(p.numel() for p in network.parameters()) + classes * (2048 + 1)
+
+
+def test_size_and_cost_of_bl_resnet50_are_the_published_ones():
+    network = on_meta(**PLAIN).eval()
+    assert parameters(network) == 26_694_568  # Chen et al.: 26.69 M
+    with FlopCounterMode(display=False) as counter, torch.device('meta'):
+        network(torch.empty(1, 3, 224, 224))
+    assert counter.get_total_flops() / 2e9 == pytest.approx(2.85, abs=0.01)
+
+
+def test_size_of_blres2net50():
+    assert parameters(on_meta()) == 26_845_561
+
+
+@pytest.mark.parametrize('size', [(64, 96), (75, 98), (33, 1)])
+def test_shapes(size):
+    outs = randomise(BLRes2Net(**TINY))(image(2, 3, *size))
+    assert [tuple(out.shape) for out in outs] == [
+        (2, 64 * 2**i, *(-(-n // 2 ** (i + 2)) for n in size)) for i in range(4)
+    ]
+
+
+def test_alpha_divides_the_little_branch_s_planes_and_beta_its_depth():
+    def little(**arguments):
+        branch = on_meta(**PLAIN, **arguments).layer3[1].little
+        return len(branch) - 1, branch[0].convs[0].out_channels, branch[-1].conv.weight.shape[:2]
+
+    assert little() == (1, 128, (1024, 512))
+    assert little(alpha=4) == (1, 64, (1024, 256))
+    assert little(alpha=1) == (1, 256, (1024, 1024))
+    assert little(beta=2) == (2, 128, (1024, 512))
+    assert little(beta=1) == (5, 128, (1024, 512))
+
+
+def test_stages_hold_the_blocks_of_their_resolution():
+    network = on_meta()
+    blocks = [3, 4, 6]
+    modules = [network.layer1[0], network.layer2[1], network.layer3[1]]
+    assert [len(module.big) + 1 for module in modules] == blocks
+    strides = [network.layer2[0], network.layer3[0], network.layer3[2]]
+    assert [block.convs[0].stride[0] for block in strides] == [2, 2, 1]
+    assert [len(stage) for stage in (network.layer1, network.layer2, network.layer3, network.layer4)] == [
+        1, 2, 3, 3,
+    ]  # fmt: skip
+
+
+def test_the_branches_are_added_before_the_relu():
+    module = randomise(BLRes2Net(**TINY)).layer2[1]
+    x = image(2, 64, 9, 11) - 0.5
+    big, little = module.big(x), module.little(x)
+    assert big.shape == (2, 128, 5, 6) and little.shape == (2, 128, 9, 11)
+    assert big.min() < 0 and little.min() < 0
+    rows, columns = torch.arange(9) * 5 // 9, torch.arange(11) * 6 // 11  # nearest
+    torch.testing.assert_close(module(x), F.relu(little + big[:, :, rows][:, :, :, columns]))
+
+
+def test_only_blocks_with_a_stride_begin_a_stage():
+    for name, block in on_meta().named_modules():
+        if hasattr(block, 'hierarchical'):
+            assert block.hierarchical == (block.convs[0].stride[0] == 1), name
+            assert (block.pool is None) == block.hierarchical, name
+
+
+@pytest.mark.parametrize(
+    'arguments,message',
+    [
+        (dict(depth=18), 'depth=18'),
+        (dict(depth=(3, 4, 6)), r'depth=\(3, 4, 6\) must be four stages'),
+        (dict(depth=(3, 1, 6, 3)), r'depth=\(3, 1, 6, 3\).*at least 2'),
+        (dict(alpha=0), 'alpha=0'),
+        (dict(alpha=3), 'alpha=3 does not divide base_channels=64'),
+        (dict(beta=0), 'beta=0'),
+        (dict(scales=0), 'scales=0'),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with torch.device('meta'), pytest.raises(ValueError, match=message):
+        BLRes2Net(**arguments)
