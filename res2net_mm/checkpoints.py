@@ -8,6 +8,7 @@ import argparse
 import collections
 import contextlib
 import hashlib
+import io
 import os
 import pathlib
 import pickle
@@ -47,6 +48,7 @@ RELEASED = {  # the authors' weights: the start of each file's SHA-256
 # What a file may wrap its state dict in. timm's EMA copy goes before what it is the average of (it is
 # what timm evaluates); mmengine swaps the two before it saves, so that there 'state_dict' is the EMA.
 WRAPPERS = ('state_dict_ema', 'state_dict', 'model_ema', 'model', 'model_state_dict', 'module')
+PUBLISHED = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version')  # of mmengine's meta
 CLASSIFIERS = ('fc', 'head', 'classifier', 'last_linear')
 ALIASES = [  # (pattern, the authors' name); everything else is called the same everywhere
     (r'\bstem\.([0-6])\.(weight|bias|running_\w+|num_batches\w+)$', r'conv1.\1.\2'),  # mmdet, mmseg
@@ -257,6 +259,45 @@ def _download(url: str, name: str, sha256: str | None) -> Path:
 @CheckpointLoader.register_scheme(prefixes=SCHEME)
 def _load_released(filename: str, map_location=None, logger=None):
     return read_checkpoint(filename, map_location)
+
+
+def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
+    """Write what others need of a training's checkpoint: the weights, and what they were trained with.
+
+    The optimizer, the schedulers and the logs stay behind; of an EMA the weights are the averaged ones, as
+    mmengine saved them.
+
+    Args:
+        source (str | PathLike): mmengine's checkpoint, see :func:`read_checkpoint`.
+        target (str | PathLike): The file to write, to whose stem the start of its SHA-256 is added.
+
+    Returns:
+        Path: The file, such as ``r2n50_imagenet-1a2b3c4d.pth``.
+
+    Raises:
+        CheckpointError: If the source can't be read or isn't mmengine's, or the file can't be written.
+    """
+    content = read_checkpoint(source)
+    if not isinstance(content, dict) or not isinstance(content.get('state_dict'), Mapping):
+        raise CheckpointError(f"{source} is no checkpoint of a training: it has no 'state_dict'")
+    meta = content.get('meta') or {}
+    kept = {key: meta[key] for key in PUBLISHED if key in meta}
+    buffer = io.BytesIO()
+    torch.save(dict(meta=kept, state_dict=dict(content['state_dict'])), buffer)
+    data = buffer.getvalue()
+    target = Path(target)
+    path = target.with_name(f'{target.stem}-{hashlib.sha256(data).hexdigest()[:8]}.pth')
+    part = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        raise CheckpointError(f'could not write {path}: {error.strerror}') from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+    return path
 
 
 def find_state_dict(checkpoint) -> dict[str, Tensor]:

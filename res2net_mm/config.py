@@ -6,6 +6,7 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict, DictAction
@@ -113,6 +114,13 @@ def _start_alike(cfg: Config, options: dict) -> None:
 def shipped_config(address: str) -> str:
     """Path of a config that the package ships, from ``res2net_mm::NAME.py``."""
     return str(CONFIGS / address.partition('::')[2])
+
+
+@cache
+def shipped_configs() -> dict[str, Path]:
+    """All experiments that the package ships a config of, by name, but those on the demo data."""
+    files = sorted(CONFIGS.glob('*.py')) + sorted(CONFIGS.glob('*/*.py'))
+    return {file.stem: file for file in files if file.parent.name not in ('_base_', 'demo')}
 
 
 def allow_shipped_bases() -> None:

@@ -25,6 +25,13 @@ VOC_LAYOUT = """\
   {root}
     VOC2007/  Annotations/  ImageSets/  JPEGImages/  SegmentationClass/
     VOC2012/  Annotations/  ImageSets/  JPEGImages/  SegmentationClass/  SegmentationClassAug/"""
+IMAGENET_LAYOUT = """\
+  {root}
+    train/  n01440764/ ... n15075141/  1,281,167 images in 1,000 folders
+    val/    n01440764/ ... n15075141/     50,000 images in the same folders"""
+CIFAR_LAYOUT = """\
+  {root}
+    cifar-100-python/  train  test  meta  (cifar-100-python.tar.gz unpacked)"""
 # Where `type` names something registered. Elsewhere it may be anything: a transform of albumentations, a
 # tokenizer, a keyword of a neck's own.
 REGISTERED = re.compile(
@@ -126,6 +133,9 @@ def check_data(cfg: Config, mode: str) -> None:
                 "\nTo use the ground truth's boxes instead of detected ones: "
                 f'--cfg-options {phases[-1]}_dataloader.dataset.bbox_file=None'
             )
+        if any('cifar-100-python' in line for line in missing):
+            options = ' '.join(f'{phase}_dataloader.dataset.download=True' for phase in phases)
+            advice += f'\nTo have MMPretrain download it (169 MB): --cfg-options {options}'
         raise UserError('data not found. Looked for:\n' + '\n'.join(missing) + '\n' + advice)
 
 
@@ -137,23 +147,20 @@ def _files(dataset: dict) -> Iterator[tuple[str, str]]:
     if isinstance(dataset.get('bbox_file'), str):
         yield 'bbox_file', dataset['bbox_file']
     prefix = dataset.get('data_prefix') or {}
-    if root and not prefix and not dataset.get('ann_file') and not _downloads(dataset):
-        yield 'data_root', root
+    if root and not prefix and not dataset.get('ann_file'):
+        kind = find_registered(dataset['type']) if isinstance(dataset.get('type'), str) else None
+        if not (dataset.get('download', True) and 'download' in (kind and parameters(kind) or ())):
+            yield 'data_root', os.path.join(root, getattr(kind, 'base_folder', ''))  # CIFAR's own folder
     for key, folder in (prefix if isinstance(prefix, dict) else {'img': prefix}).items():
         if isinstance(folder, str):
             yield f'data_prefix.{key}', os.path.join(root, folder)
-
-
-def _downloads(dataset: dict) -> bool:
-    """Whether a data set fetches itself, as mmpretrain's CIFAR and MNIST do."""
-    kind = find_registered(dataset['type']) if isinstance(dataset.get('type'), str) else None
-    return kind is not None and 'download' in (parameters(kind) or ())
 
 
 def _advice(root: str) -> str:
     parts = Path(root).parts
     if 'demo' in parts:
         return f'The demo data set is made by: python tools/make_demo_data.py {root.split("demo")[0]}demo'
+    prepare = None
     for i, part in enumerate(parts):
         if part.startswith('VOC'):
             root, layout = Path(*parts[: i + (part == 'VOCdevkit')]), VOC_LAYOUT
@@ -162,14 +169,18 @@ def _advice(root: str) -> str:
         if 'coco' in part.lower():
             root, layout, prepare = Path(*parts[: i + 1]), COCO_LAYOUT, 'coco'
             break
+        if 'imagenet' in part.lower() or 'cifar' in part.lower():
+            layout = CIFAR_LAYOUT if 'cifar' in part.lower() else IMAGENET_LAYOUT
+            root = Path(*parts[: i + 1])
+            break
     else:
         return f'Put the data there, or link to it: ln -s WHERE_IT_IS {root.rstrip("/")}'
-    return (
-        f'Expected layout:\n{layout.format(root=root)}\n'
-        f'To unpack archives or see what is missing: python tools/prepare_data.py {prepare} --root {root}\n'
-        f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {root}\n'
-        'To see everything run without any data: make demo'
-    )
+    lines = [f'Expected layout:\n{layout.format(root=root)}']
+    if prepare:
+        command = f'python tools/prepare_data.py {prepare} --root {root}'
+        lines.append(f'To unpack archives or see what is missing: {command}')
+    lines.append(f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {root}')
+    return '\n'.join([*lines, 'To see everything run without any data: make demo'])
 
 
 def check_checkpoints(cfg: Config, mode: str, checkpoint: str | None) -> None:

@@ -1,22 +1,29 @@
 """Every config builds, steps and predicts; twins differ in nothing but the backbone."""
 
 import copy
+import hashlib
+import pickle
 import re
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 
 from res2net_mm import preflight
+from res2net_mm.checkpoints import load_pretrained
 from res2net_mm.config import load_config
 from res2net_mm.datasets.demo import COUNTS, make_demo_data
 from res2net_mm.models import Res2Layer, Res2Net
+from res2net_mm.results.tables import specs
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 FILES = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.glob('**/*.py') if p.parent.name != '_base_')
 REAL = [name for name in FILES if '/' not in name]
+CLASSIFIERS = [name for name in FILES if name.startswith(('imagenet/', 'cifar100/'))]
 # A config of each experiment.
 EXPERIMENTS = [n for n in REAL if re.search(r'_r2n50(_fpn)?_(coco|voc07|voc12aug)|^(cascade|htc)', n)]
 
@@ -56,6 +63,13 @@ def fake_inputs(model):
             samples.append(SegDataSample(gt_sem_seg=PixelData(data=labels)))
             samples[-1].set_metainfo(dict(ori_shape=(65, 65), img_shape=(65, 65)))
         return dict(inputs=list(torch.randint(256, (2, 3, 65, 65), dtype=torch.uint8)), data_samples=samples)
+    if toolbox == 'mmpretrain':
+        from mmpretrain.structures import DataSample
+
+        # InceptionV3 reduces 75 pixels to one, CIFAR's networks 4.
+        size = {'InceptionV3': 80, 'Res2NeXtCIFAR': 16}.get(type(model.backbone).__name__, 64)
+        images = torch.randint(256, (2, 3, size, size), dtype=torch.uint8)
+        return dict(inputs=list(images), data_samples=[DataSample().set_gt_label(i) for i in range(2)])
     from mmpose.testing import get_packed_inputs
 
     return get_packed_inputs(2, 1, 17, input_size=(192, 256), heatmap_size=(48, 64), with_heatmap=True)
@@ -77,7 +91,9 @@ def test_builds_steps_and_predicts(name):
     with torch.no_grad():
         results = model.test_step(inputs)
     assert len(results) == 2
-    if 'deeplabv3plus' in name:
+    if name in CLASSIFIERS:
+        assert results[0].pred_score.shape == ((1000,) if 'imagenet' in name else (100,))
+    elif 'deeplabv3plus' in name:
         assert results[0].pred_sem_seg.data.shape == (1, 65, 65)
     elif 'simplebaseline' in name:
         assert results[0].pred_instances.keypoints.shape == (1, 17, 2)
@@ -98,10 +114,23 @@ def test_all_that_a_config_names_exists(name):
 # ---- twins -----------------------------------------------------------------------------------------
 
 TWINS = [(re.sub(r'_r2n(50|101)(v1b|_\d+w\ds)?_', r'_r\1_', name), name) for name in FILES if '_r2n' in name]
-TWINS = [(baseline, ours) for baseline, ours in TWINS if not ours.startswith(('cascade', 'htc'))]
+TWINS = [(a, b) for a, b in TWINS if not b.startswith(('cascade', 'htc')) and b not in CLASSIFIERS]
+CLASSIFIER_TWINS = [
+    (f'imagenet/{baseline}_imagenet.py', f'imagenet/{ours}_imagenet.py')
+    for baseline, *many in (
+        'r50 r2n50 r2n50v1b r2n50_48w2s r2n50_14w8s r2n50_18w6s r2n50_26w6s r2n50_26w8s r2n50_18w4s'.split(),
+        ('r101', 'r2n101', 'r2n101v1b'),
+        ('rx50', 'r2nx50'),
+        ('se_r50', 'se_r2n50'),
+        ('blr50', 'blr2n50'),
+        ('dla60', 'r2ndla60'),
+        ('dlax60', 'r2nxdla60'),
+    )
+    for ours in many
+] + [('cifar100/rx29_8c64w_cifar100.py', name) for name in CLASSIFIERS if 'cifar' in name]
 
 
-@pytest.mark.parametrize('baseline,ours', TWINS)
+@pytest.mark.parametrize('baseline,ours', TWINS + CLASSIFIER_TWINS)
 def test_twins_differ_in_nothing_but_the_backbone(baseline, ours):
     def rest(name):
         cfg = Config.fromfile(CONFIGS / name)
@@ -119,6 +148,8 @@ def test_twins_differ_in_nothing_but_the_backbone(baseline, ours):
         return [{k: v for k, v in part.items() if k not in own} for part in parts]
 
     assert rest(baseline) == rest(ours)
+    if ours in CLASSIFIERS:  # trained from scratch; a setting of the backbone is its own
+        return
     if ours != 'mask_rcnn_r2n101v1b_coco.py':  # the authors' run in MMDetection, whose BN layers learn
         assert common(baseline) == common(ours)
 
@@ -146,6 +177,42 @@ def test_every_backbone_of_the_papers_tables_has_its_config():
         assert backbone.get('deep_stem', False) == backbone.get('avg_down', False) == bool(v1b)
         width, scales = backbone.get('base_width', 26), backbone.get('scales', 4)
         assert f'{width}w{scales}s' == (setting or '26w4s')
+
+
+@pytest.mark.parametrize('folder,names', [('imagenet', '123'), ('cifar100', ('4', 'Figure 5'))])
+def test_every_classifier_has_its_row(folder, names):
+    rows = [row for name in names for group in specs()[name]['groups'] for row in group['rows']]
+    shown = {f'{folder}/{row["config"]}.py' for row in rows if 'config' in row}
+    assert shown == {name for name in CLASSIFIERS if name.startswith(folder)}
+    assert [row['row'][0] for row in rows if 'config' not in row] == (
+        [] if folder == 'imagenet' else ['Wide ResNet', 'DenseNet-BC (k = 40)']
+    )
+
+
+@pytest.mark.parametrize('name', CLASSIFIERS)
+def test_a_classifier_is_the_network_that_its_name_says(name):
+    backbone = Config.fromfile(CONFIGS / name).model.backbone
+    if match := re.search(r'/(se_)?r(2n)?x(\d+)_(\d+)c(\d+)w(\d?)s?_cifar100', name):
+        se, ours, *numbers = match.groups()
+        assert backbone.type == 'res2net_mm.Res2NeXtCIFAR' and backbone.get('with_se', False) == bool(se)
+        assert bool(ours) == (backbone.scales > 1)
+        keys = ('depth', 'groups', 'base_width', 'scales')
+        assert [str(backbone[key]) for key in keys] == [*numbers[:3], numbers[3] or '1']
+    elif match := re.search(r'/(se_)?r2n(x?)(\d+)(v1b)?(?:_(\d+w\ds))?(_299)?_imagenet', name):
+        se, x, depth, v1b, setting, _ = match.groups()
+        assert backbone.type == 'res2net_mm.Res2Net' and backbone.depth == int(depth)
+        assert backbone.get('with_se', False) == bool(se)
+        assert backbone.get('deep_stem', False) == backbone.get('avg_down', False) == bool(v1b)
+        width, scales = backbone.get('base_width', 26), backbone.get('scales', 4)
+        assert f'{width}w{scales}s' == (setting or ('4w4s' if x else '26w4s'))
+        assert backbone.get('groups', 1) == (8 if x else 1)
+    else:
+        kinds = dict(
+            blr='res2net_mm.BLRes2Net', r2n='res2net_mm.Res2NetDLA', dla='TIMMBackbone', r='ResNet',
+            rx='ResNeXt', se_r='SEResNet', densenet='DenseNet', inception_v='InceptionV3',
+        )  # fmt: skip
+        kind = re.search(r'/(blr|r2n|dla|\D+)', name)[1]
+        assert backbone.type == kinds[kind]
 
 
 # ---- protocols -------------------------------------------------------------------------------------
@@ -204,10 +271,24 @@ def test_deeplab_sees_output_stride_16_in_training_and_evaluation(name):
 
 
 def test_input_is_normalised_as_the_weights_expect():
-    for name in FILES:
+    for name in (n for n in FILES if not n.startswith('cifar100')):
         preprocessor = Config.fromfile(CONFIGS / name).model.data_preprocessor
-        assert preprocessor.mean == [123.675, 116.28, 103.53] and preprocessor.bgr_to_rgb
+        to_rgb = preprocessor.to_rgb if name in CLASSIFIERS else preprocessor.bgr_to_rgb
+        assert preprocessor.mean == [123.675, 116.28, 103.53] and to_rgb
         assert preprocessor.std == [58.395, 57.12, 57.375]
+
+
+@pytest.mark.parametrize('name', ['imagenet/r2n50_imagenet.py', 'cifar100/r2nx29_6c24w4s_cifar100.py'])
+def test_classifiers_train_by_the_papers_recipe(name):
+    cfg = Config.fromfile(CONFIGS / name)
+    imagenet = 'imagenet' in name
+    (steps,) = cfg.param_scheduler
+    assert cfg.train_cfg.max_epochs == (100 if imagenet else 300)
+    assert steps.milestones == ([30, 60, 90] if imagenet else [150, 225]) and steps.gamma == 0.1
+    assert cfg.auto_scale_lr.base_batch_size == (256 if imagenet else 128)
+    sgd = dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4 if imagenet else 5e-4)
+    assert cfg.optim_wrapper.optimizer == (sgd if imagenet else dict(sgd, nesterov=True))
+    assert cfg.test_evaluator == dict(type='Accuracy', topk=(1, 5))
 
 
 def test_key_points_are_tested_in_detected_boxes_or_by_one_option_in_true_ones():
@@ -216,6 +297,21 @@ def test_key_points_are_tested_in_detected_boxes_or_by_one_option_in_true_ones()
     assert load_config(path).test_dataloader.dataset.bbox_file.endswith(detections)
     cfg = load_config(path, {'test_dataloader.dataset.bbox_file': None})
     assert cfg.test_dataloader.dataset.bbox_file is None
+
+
+@pytest.mark.parametrize(
+    'name', ['r2n50', 'r2nx50', 'se_r2n50', 'r2n50v1b', 'r2ndla60', 'r2nxdla60', 'blr2n50', 'r2nx29_6c24w4s']
+)
+def test_a_classifiers_checkpoint_is_a_backbones(name, tmp_path):
+    """Whole and without conversion, as ``init_cfg``."""
+    path = next(p for p in CLASSIFIERS if p.split('/')[1].startswith(f'{name}_') and '299' not in p)
+    changes = {'model.backbone.base_channels': 16}
+    classifier = build(path, **changes)
+    torch.save(dict(state_dict=classifier.state_dict(), meta={}), tmp_path / 'epoch_100.pth')
+    backbone = build(path, **changes).backbone
+    load_pretrained(backbone, tmp_path / 'epoch_100.pth')
+    theirs, ours = classifier.backbone.state_dict(), backbone.state_dict()
+    assert theirs.keys() == ours.keys() and all(torch.equal(theirs[k], ours[k]) for k in ours)
 
 
 # ---- data ------------------------------------------------------------------------------------------
@@ -244,3 +340,47 @@ def test_reads_the_demo_data_with_only_the_root_changed(name, demo_root):
     if name.startswith('htc'):  # COCO-Stuff's maps: things are 0 ... 90
         seen = set(samples[0]['data_samples'].gt_sem_seg.sem_seg.unique().tolist())
         assert seen - {255} and seen - {255} <= set(range(91))
+
+
+@pytest.mark.parametrize('name,size', [('r2n50', 224), ('r2n50_299', 299)])
+def test_reads_imagenet(name, size, tmp_path):
+    for folder in ('train/n01', 'train/n02', 'val/n01', 'val/n02'):
+        (tmp_path / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / folder / 'x.jpg'), np.full((60, 80, 3), (255, 0, 0), np.uint8))
+    options = {f'{phase}_dataloader.dataset.data_root': str(tmp_path) for phase in ('train', 'val', 'test')}
+    cfg = load_config(str(CONFIGS / f'imagenet/{name}_imagenet.py'), options)
+    preflight.check(cfg, 'train')
+    preflight.check(cfg, 'test')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        for phase in ('train', 'test'):
+            dataset = DATASETS.build(dict(cfg[f'{phase}_dataloader'].dataset, metainfo=dict(classes='ab')))
+            assert len(dataset) == 2 and dataset[1]['data_samples'].gt_label == 1
+            image = dataset[0]['inputs']
+            assert image.shape == (3, size, size) and image[0].float().mean() > 250  # blue, as it was read
+
+
+def test_reads_cifar100(tmp_path, monkeypatch):
+    from mmpretrain.datasets import CIFAR100
+
+    folder = tmp_path / CIFAR100.base_folder
+    folder.mkdir()
+    md5 = {}
+    for part in ('train', 'test', 'meta'):
+        content = pickle.dumps(
+            {'data': np.zeros((3, 3072), np.uint8), 'fine_labels': [0, 7, 99],
+             'fine_label_names': CIFAR100.METAINFO['classes']}
+        )  # fmt: skip
+        (folder / part).write_bytes(content)
+        md5[part] = hashlib.md5(content).hexdigest()
+    monkeypatch.setattr(CIFAR100, 'train_list', [['train', md5['train']]])
+    monkeypatch.setattr(CIFAR100, 'test_list', [['test', md5['test']]])
+    monkeypatch.setitem(CIFAR100.meta, 'md5', md5['meta'])
+    options = {f'{phase}_dataloader.dataset.data_root': str(tmp_path) for phase in ('train', 'val', 'test')}
+    cfg = load_config(str(CONFIGS / 'cifar100/rx29_8c64w_cifar100.py'), options)
+    preflight.check(cfg, 'train')
+    preflight.check(cfg, 'test')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        for phase in ('train', 'test'):
+            dataset = DATASETS.build(cfg[f'{phase}_dataloader'].dataset)
+            assert len(dataset) == 3 and dataset[1]['data_samples'].gt_label == 7
+            assert dataset[0]['inputs'].shape == (3, 32, 32)

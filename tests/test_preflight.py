@@ -129,6 +129,19 @@ def test_unregistered_names(cfg, change, text):
     assert text in message(cfg)
 
 
+def test_data_of_classifiers():
+    text = message(load_config(str(CONFIGS / 'imagenet/r50_imagenet.py')))
+    assert 'train_dataloader.dataset.data_prefix.img: ' in text and 'data/imagenet/train' in text
+    assert '1,281,167 images in 1,000 folders' in text and 'prepare_data' not in text
+    text = message(load_config(str(CONFIGS / 'cifar100/rx29_8c64w_cifar100.py')), 'test')
+    assert 'data/cifar100/cifar-100-python' in text and 'test  meta' in text
+    assert text.endswith('--cfg-options test_dataloader.dataset.download=True')
+    options = {'test_dataloader.dataset.download': True}
+    cfg = load_config(str(CONFIGS / 'cifar100/rx29_8c64w_cifar100.py'), options)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        preflight.check_data(cfg, 'test')
+
+
 def test_a_data_set_that_is_only_a_root(tmp_path):
     pytest.importorskip('mmpretrain')
     cfg = Config(dict(default_scope='mmpretrain', train_dataloader=dict(dataset=dict(

@@ -4,6 +4,7 @@
 import argparse
 import sys
 
+from mmengine.logging import MMLogger
 from rich.console import Console
 
 from res2net_mm.errors import UserError
@@ -19,6 +20,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    MMLogger.get_current_instance().setLevel('WARNING')  # mmpretrain tells the channels of timm's networks
     console = Console(highlight=False)
     console.width = max(console.width, 120)  # rather wider than the terminal than with a number cut short
     try:

@@ -16,6 +16,9 @@ def parse_args() -> argparse.Namespace:
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument('--table', nargs='+', choices=report.table_names(), help='which tables (all)')
+    which.add_argument(
+        '--figure', nargs='+', choices=report.figure_names(), help='figures instead, drawn and as tables'
+    )
     which.add_argument('--demo', action='store_true', help='runs on the demo data instead')
     parser.add_argument('--format', choices=report.FORMATS, default='terminal', help='(%(default)s)')
     parser.add_argument('--out', metavar='FILE', help='write to a file')

@@ -1,6 +1,6 @@
 """Parameters and multiply-adds of models, counted on PyTorch's meta device: nothing is computed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import prod
 from pathlib import Path
 
@@ -12,12 +12,13 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..config import CONFIGS, load_config
+from ..config import load_config, shipped_configs
 from ..errors import UserError
+from ..preflight import walk
 from .tables import paper
 
-# Height and width of the input: mmdet's for costs, and each protocol's own.
-SHAPES = dict(mmdet=(800, 1280), mmseg=(513, 513), mmpose=(256, 192), mmpretrain=(224, 224))
+# Height and width of the input: mmdet's for costs, and each protocol's own; of mmpretrain's its crops'.
+SHAPES = dict(mmdet=(800, 1280), mmseg=(513, 513), mmpose=(256, 192), mmpretrain=None)
 NUM_PROPOSALS, NUM_MASKS = 1000, 100
 
 
@@ -29,12 +30,12 @@ def complexity(cfg: Config, shape: tuple[int, int] | None = None) -> dict[str, f
     Args:
         cfg (Config): The config.
         shape (tuple[int, int], optional): Height and width of the image. Default: 800 x 1280 for mmdet's
-            models, 513 x 513 for mmseg's, 256 x 192 for mmpose's, 224 x 224 for mmpretrain's.
+            models, 513 x 513 for mmseg's, 256 x 192 for mmpose's, the training crop for mmpretrain's.
 
     Returns:
-        dict: ``parameters`` and, of those, ``trainable``, in millions; ``macs``, 10^9 multiply-adds of
-        convolutions and matrix products; ``flops``, what mmcv called GFLOPs: the same, but a transposed
-        convolution counts at its output's positions, with stride 2 four times too much.
+        dict: ``parameters`` and, of those, ``trainable`` and the ``backbone``'s, in millions; ``macs``, 10^9
+        multiply-adds of convolutions and matrix products; ``flops``, what mmcv called GFLOPs: the same, but a
+        transposed convolution counts at its output's positions, with stride 2 four times too much.
 
     Raises:
         UserError: If the config's toolbox isn't one of the four.
@@ -42,10 +43,28 @@ def complexity(cfg: Config, shape: tuple[int, int] | None = None) -> dict[str, f
     scope = cfg.get('default_scope')
     if scope not in SHAPES:
         raise UserError(f'default_scope = {scope!r}: only models of {", ".join(SHAPES)} can be counted')
-    with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
-        model = MODELS.build(cfg.model).eval()
-        image = torch.empty(1, 3, *(shape or SHAPES[scope]))
-    return count(model, lambda: _forward(model, image))
+    with DefaultScope.overwrite_default_scope(scope):
+        model = _build(cfg.model).eval()
+    image = torch.empty(1, 3, *(shape or SHAPES[scope] or _crop(cfg)), device='meta')
+    with torch.device('meta'):
+        counted = count(model, lambda: _forward(model, image))
+    return dict(counted, backbone=sum(p.numel() for p in model.backbone.parameters()) / 1e6)
+
+
+def _build(cfg: dict) -> nn.Module:
+    try:
+        with torch.device('meta'):
+            return MODELS.build(cfg)
+    except RuntimeError:  # mmpretrain's ResNet reads values from tensors while it is built
+        return MODELS.build(cfg).to('meta')
+
+
+def _crop(cfg: Config) -> tuple[int, int]:
+    for _, node in walk(cfg.get('train_dataloader') or {}):
+        if node.get('type') in ('RandomResizedCrop', 'RandomCrop'):
+            size = node.get('scale') or node['crop_size']
+            return (size, size) if isinstance(size, int) else tuple(size)
+    return 224, 224
 
 
 def backbone_complexity(cfg: dict, shape: tuple[int, int] = (224, 224)) -> dict[str, float]:
@@ -142,17 +161,23 @@ def tables(configs: list[str], shape: tuple[int, int] | None = None) -> Iterator
             known = (row['parameters'] / 1e6, row.get('gmacs'))
             table.add_row(row['name'], *_beside(texts, known))
         yield table
-    sizes = (
-        'mmdet 1280 x 800, mmseg 513 x 513, mmpose 192 x 256' if shape is None else f'{shape[1]} x {shape[0]}'
-    )
-    table = _table(f'Configs, {sizes}', 'learning (M)', "mmcv's GFLOPs", 'parameters (M)', 'GMACs')
-    for path in configs or sorted(str(p) for p in CONFIGS.glob('*.py')):
-        counted = complexity(load_config(path), shape)
-        texts = (f'{counted["trainable"]:.2f}', f'{counted["flops"]:.2f}')
-        known = published['configs'].get(Path(path).stem, (None, None)) if shape is None else (None, None)
-        rest = (f'{counted["parameters"]:.2f}', f'{counted["macs"]:.2f}')
-        table.add_row(Path(path).stem, *_beside(texts, known), *rest)
-    yield table
+    size = '{}' if shape is None else f'{shape[1]} x {shape[0]}'
+    sizes = size.format('mmdet 1280 x 800, mmseg 513 x 513, mmpose 192 x 256')
+    others = _table(f'Configs, {sizes}', 'learning (M)', "mmcv's GFLOPs", 'parameters (M)', 'GMACs')
+    sizes = size.format("each one's own size")
+    classifiers = _table(f'Classifiers, {sizes}', 'backbone (M)', 'GMACs', 'parameters (M)')
+    known_costs = {**published['configs'], **published['classifiers']}
+    for path in configs or map(str, shipped_configs().values()):
+        cfg = load_config(path)
+        counted = {key: f'{value:.2f}' for key, value in complexity(cfg, shape).items()}
+        known = known_costs.get(Path(path).stem) if shape is None else None
+        if cfg.default_scope == 'mmpretrain':
+            table, columns = classifiers, ('backbone', 'macs', 'parameters')
+        else:
+            table, columns = others, ('trainable', 'flops', 'parameters', 'macs')
+        texts = [counted[column] for column in columns]
+        table.add_row(Path(path).stem, *_beside(texts[:2], known or (None, None)), *texts[2:])
+    yield from (table for table in (others, classifiers) if table.row_count)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -165,7 +190,7 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _beside(texts: tuple[str, ...], published: tuple[float | None, ...]) -> Iterator[str]:
+def _beside(texts: Iterable[str], published: tuple[float | None, ...]) -> Iterator[str]:
     """Counts, each with what was published and by how much it differs."""
     for text, known in zip(texts, published):
         yield text

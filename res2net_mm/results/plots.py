@@ -1,6 +1,7 @@
 """The paper's tables as plots: its own numbers hollow and dashed, what was measured solid."""
 
 import re
+from collections import defaultdict
 from pathlib import Path
 
 from .curves import plot_curves
@@ -8,15 +9,17 @@ from .tables import Table, show
 
 SIZES = ('Small', 'Medium', 'Large', 'All'), ('APS', 'APM', 'APL', 'AP')  # Table 6's columns and Table 8's
 COLOURS = {'ResNet-50': '#E69F00', 'Res2Net-50': '#0072B2'}  # tell apart for the colour-blind, too
+SERIES = '#E69F00', '#009E73', '#0072B2'
 
 
 def plot(tables: list[Table], folder: str | Path) -> list[Path]:
     """Draw what some tables have to draw.
 
     Args:
-        tables (list[Table]): The tables; AP by size is drawn of 6 and 8, AP against the scale of 7 and 8.
-        folder (str | Path): Where ``ap_by_size.png``, ``ap_against_scale.png`` and, of each work directory
-            that the tables' numbers are from, ``curves_NAME.png`` go.
+        tables (list[Table]): The tables; AP by size is drawn of 6 and 8, AP against the scale of 7 and 8,
+            accuracy against the number of parameters of Figure 5.
+        folder (str | Path): Where ``ap_by_size.png``, ``ap_against_scale.png``, ``figure_5.png`` and, of each
+            work directory that the tables' numbers are from, ``curves_NAME.png`` go.
 
     Returns:
         list[Path]: The pictures.
@@ -28,6 +31,7 @@ def plot(tables: list[Table], folder: str | Path) -> list[Path]:
     scales = [by_name[name] for name in ('7', '8') if name in by_name]
     paths = [plot_sizes(sizes, folder / 'ap_by_size.png')] if sizes else []
     paths += [plot_scales(scales, folder / 'ap_against_scale.png')] if scales else []
+    paths += plot_series(tables, folder)
     work_dirs = dict.fromkeys(run.work_dir for table in tables for run in table.runs)
     for work_dir in work_dirs:
         name = '_'.join(p for p in work_dir.parts if p not in ('/', '.', '..'))
@@ -84,6 +88,24 @@ def plot_scales(tables: list[Table], path: Path) -> Path:
         axis.margins(y=0.2)
         axis.legend(fontsize='small', loc='lower right', frameon=False)
     return _save(figure, path)
+
+
+def plot_series(tables: list[Table], folder: Path) -> list[Path]:
+    """Draw what was measured of figures that came as tables: a line for each group of rows."""
+    paths = []
+    for table in tables:
+        series = defaultdict(list)
+        for row in table.rows if table.name.startswith('Figure') else ():
+            if all(cell.measured is not None for cell in row.cells):
+                series[row.labels[0]].append([float(cell.measured) for cell in row.cells])
+        if series:
+            figure, (axis,) = _figure(1)
+            for (name, points), colour in zip(series.items(), SERIES):
+                axis.plot(*zip(*points), 'o-', color=colour, label=name)
+            axis.set(xlabel=table.columns[0], ylabel=table.columns[1], title=f'{table.name}, measured')
+            axis.legend(fontsize='small', loc='lower right', frameon=False)
+            paths.append(_save(figure, folder / f'{table.name.lower().replace(" ", "_")}.png'))
+    return paths
 
 
 def _figure(panels: int):

@@ -19,7 +19,7 @@ from .work_dirs import Run
 
 LEGEND = (
     '· not run, - no such number; difference: measured less published (the upper, if there are two); '
-    'gain: over the ResNet of the same depth'
+    'gain: over the baseline, such as the ResNet of the same depth'
 )
 SUPERSCRIPTS = str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹')
 STYLES = {'measured': 'bold', '': 'bold', 'difference': 'cyan'}  # published numbers are dim

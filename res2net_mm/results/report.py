@@ -6,7 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from .plots import plot
+from ..errors import UserError
+from .plots import plot, plot_series
 from .render import FORMATS
 from .tables import demo_tables, paper, paper_tables
 from .work_dirs import find_runs
@@ -17,13 +18,22 @@ def table_names() -> list[str]:
     return list(paper()['tables'])
 
 
+def figure_names() -> list[str]:
+    """Names of the figures that there are."""
+    return list(paper()['figures'])
+
+
 def main(args: argparse.Namespace) -> None:
     """Report on the runs of some work directories, as ``tools/results.py`` was asked to."""
     runs, unreadable = find_runs(args.work_dirs)
     if args.demo:
         tables, left_out = demo_tables(runs), []
     else:
-        tables, left_out = paper_tables(runs, args.table or ())
+        names = args.table or [f'Figure {name}' for name in args.figure or ()]
+        try:
+            tables, left_out = paper_tables(runs, names)
+        except UserError as error:  # without mmpretrain Figure 5's networks can't be counted
+            sys.exit(f'results.py: error: {error}')
     ends = [f'left out: {line}' for line in left_out] + [f'warning: {line}' for line in unreadable]
     where = ', '.join(map(str, args.work_dirs))
     if not runs:
@@ -41,7 +51,11 @@ def main(args: argparse.Namespace) -> None:
             write(args.out, text)
         else:
             print(text, end='')
-        for path in plot(tables, args.plots) if args.plots else ():
+        if args.plots:
+            pictures = plot(tables, args.plots)
+        else:  # a figure is drawn unasked, if anything of it was measured
+            pictures = plot_series(tables, Path(args.work_dirs[0])) if args.figure else []
+        for path in pictures:
             print(f'Plot: {path}', file=sys.stderr)
     except OSError as error:
         sys.exit(f'results.py: error: {error}')

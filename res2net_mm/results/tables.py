@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from ..config import CONFIGS
+from ..config import load_config, shipped_configs
 from .metrics import COCO_COLUMNS
 from .work_dirs import Run, deviations, read_config, training_deviations
 
@@ -105,11 +105,25 @@ def paper() -> dict:
     return yaml.safe_load(Path(__file__).with_name('paper.yml').read_text('utf-8'))
 
 
+def specs() -> dict[str, dict]:
+    """What is known of each table, and of each figure that is shown as one, by name."""
+    return {**paper()['tables'], **{f'Figure {name}': spec for name, spec in paper()['figures'].items()}}
+
+
+@cache
+def backbone_size(name: str) -> Decimal:
+    """Millions of parameters of a shipped config's backbone."""
+    from .complexity import complexity  # imports the toolboxes
+
+    size = complexity(load_config(str(shipped_configs()[name])))['backbone']
+    return round(Decimal(size), 2)
+
+
 @cache
 def shipped(name: str) -> dict | None:
     """A config that the package ships, by its name; None if there is none."""
-    file = CONFIGS / f'{name}.py'
-    return read_config(file) if file.exists() else None
+    file = shipped_configs().get(name)
+    return read_config(file) if file else None
 
 
 def paper_tables(runs: list[Run], names: Iterable[str] = ()) -> tuple[list[Table], list[str]]:
@@ -117,15 +131,15 @@ def paper_tables(runs: list[Run], names: Iterable[str] = ()) -> tuple[list[Table
 
     Args:
         runs (list[Run]): What was run, by time.
-        names (Iterable[str]): The tables' names. Defaults to all.
+        names (Iterable[str]): Names as in :func:`specs`. Defaults to all tables.
 
     Returns:
         tuple[list[Table], list[str]]: The tables, and for each run that is not in them, though its config
         is, the reason.
     """
-    specs = {name: paper()['tables'][name] for name in names or paper()['tables']}
-    used, left_out = _choose(runs, specs)
-    return [_fill(name, spec, used) for name, spec in specs.items()], left_out
+    chosen = {name: specs()[name] for name in names or paper()['tables']}
+    used, left_out = _choose(runs, chosen)
+    return [_fill(name, spec, used) for name, spec in chosen.items()], left_out
 
 
 def show(value: Decimal, digits: int, published: Iterable = (), sign: bool = False) -> str:
@@ -161,15 +175,15 @@ def _slots(spec: dict) -> Iterator[tuple]:
                     yield (row['config'], tta, group.get('boxes')), group['images']
 
 
-def _choose(runs: list[Run], specs: dict[str, dict]) -> tuple[dict[tuple, tuple[Run, list[str]]], list[str]]:
+def _choose(runs: list[Run], tables: dict[str, dict]) -> tuple[dict[tuple, tuple[Run, list[str]]], list[str]]:
     """Find the run for each place of the tables.
 
     Of a work directory its newest counts; of several, the newest test or, if none was tested, the newest.
     """
     slots = {}
-    for name, spec in reversed(specs.items()):
+    for name, spec in reversed(tables.items()):
         slots.update((slot, (name, images)) for slot, images in _slots(spec))
-    every = {slot[0] for spec in paper()['tables'].values() for slot, _ in _slots(spec)}
+    every = {slot[0] for spec in specs().values() for slot, _ in _slots(spec)}
     wanted = {slot[0] for slot in slots}
     newest, left_out = {}, {}  # by work directory and reason: the newest run
     for run in runs:
@@ -237,20 +251,23 @@ def _fill(name: str, spec: dict, used: dict[tuple, tuple[Run, list[str]]]) -> Ta
                 published = {s: entry[s][i] for s in paper()['sources'] if s in entry}
                 cell = Cell({s: _number(v) for s, v in published.items() if v is not None})
                 metric = group['metrics'][i] if 'metrics' in group else None
-                cell.open = metric is not None or 'metrics' not in group
+                cell.open = 'metrics' not in group or (metric is not None and 'config' in entry)
                 slot = (entry.get('config'), column in spec.get('tta', ()), group.get('boxes'))
-                if metric and slot in used:
+                if metric == 'backbone':
+                    cell.measured = backbone_size(entry['config'])
+                elif metric and slot in used:
                     run, marked[run] = used[slot]
                     cell.runs = [run]
                     if metric in run.metrics:
-                        cell.measured = run.metrics[metric].scaleb(2 if group.get('percent') else 0)
+                        value = run.metrics[metric].scaleb(2 if group.get('percent') else 0)
+                        cell.measured = 100 - value if group.get('error') else value
                 cells.append(cell)
             row = Row(label + entry['row'], cells)
             rows.append(row)
             by_backbone.setdefault(entry['row'][0], row)
             if 'over' in entry:
                 rows.append(gain(row, by_backbone[entry['over']], gain_name, len(label), lower))
-    title = f'{_heading(name)}. {spec["title"]}' if name.isdigit() else spec['title']
+    title = f'{_heading(name)}. {spec["title"]}' if name[-1].isdigit() else spec['title']
     return Table(
         name,
         title,

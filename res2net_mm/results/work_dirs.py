@@ -15,7 +15,7 @@ from .curves import read_records
 DEMO_IMAGES = {COUNTS[split] for split in ('coco/val', 'VOC2007/test', 'VOC2012/val')}
 
 # Keys that decide neither what a model computes in a test nor what is evaluated how.
-PATHS = {'data_root', 'ann_file', 'data_prefix', 'bbox_file', 'backend_args', 'outfile_prefix'}
+PATHS = {'data_root', 'ann_file', 'data_prefix', 'bbox_file', 'backend_args', 'download', 'outfile_prefix'}
 REPORTED = {'metric', 'metric_items', 'classwise', 'meta_keys'}
 # Parts of a model's config that only training uses.
 OF_TRAINING = {

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from res2net_mm.config import load_config
+from res2net_mm.config import load_config, shipped_configs
 from res2net_mm.errors import UserError
 from res2net_mm.results.complexity import backbone_complexity, complexity, count, tables
 from res2net_mm.results.tables import paper
@@ -51,9 +51,33 @@ def test_detectors_have_the_published_size_and_cost(name):
     assert round(counted['trainable'] + background / 1e6, 2) == parameters
 
 
+@pytest.mark.parametrize('name', PUBLISHED['classifiers'])
+def test_classifiers_have_the_published_size_and_cost(name):
+    counted = complexity(load_config(str(shipped_configs()[name])))
+    parameters, gmacs = PUBLISHED['classifiers'][name]
+    if gmacs:  # Table 3
+        assert counted['macs'] == pytest.approx(gmacs, rel=0.03)
+    elif name.startswith('se_'):  # Table 4; its SE rows follow from no reduction ratio
+        assert counted['backbone'] == pytest.approx(parameters, rel=0.05)
+    else:
+        assert round(counted['backbone'], 1) == parameters
+
+
+def test_images_are_as_large_as_the_crops():
+    names = ('r2n50_imagenet', 'r2n50_299_imagenet', 'rx29_6c24w_cifar100')
+    small, large, tiny = (complexity(load_config(str(shipped_configs()[name]))) for name in names)
+    assert large['macs'] / small['macs'] == pytest.approx((299 / 224) ** 2, rel=0.06)
+    assert large['parameters'] == small['parameters'] == pytest.approx(25.699120)
+    assert tiny['macs'] == pytest.approx(1.10, abs=0.01)  # of 32 x 32
+
+
 def test_tables_show_every_config_and_option(capsys):
     (table,) = tables([str(CONFIGS / 'faster_rcnn_r50_fpn_coco.py')], (320, 320))
     assert '320 x 320' in table.title and table.row_count == 1
+    paths = [str(CONFIGS / name) for name in ('simplebaseline_r50_coco.py', 'imagenet/r2n50_imagenet.py')]
+    others, classifiers = tables(paths)
+    assert others.row_count == classifiers.row_count == 1
+    assert [list(column.cells)[0] for column in classifiers.columns][3:5] == ['4.26', '4.2 (+1.4%)']
     with pytest.raises(UserError, match='config not found'):
         list(tables(['nowhere.py']))
 

@@ -1,0 +1,5 @@
+"""Fig. 5 (cardinality): ResNeXt-29 30c24w on CIFAR-100."""
+
+_base_ = ['../_base_/cifar100.py']
+
+model = dict(backbone=dict(depth=29, groups=30, base_width=24, scales=1))

@@ -1,0 +1,5 @@
+"""Table 3: Res2Net-50 26w8s on ImageNet."""
+
+_base_ = ['../_base_/imagenet.py']
+
+model = dict(backbone=dict(type='res2net_mm.Res2Net', depth=50, scales=8))

@@ -1,0 +1,127 @@
+"""Tables 1 to 4 and Figure 5: errors from accuracies, series of networks."""
+
+from argparse import Namespace
+from decimal import Decimal
+
+import pytest
+from runs import write_run, write_trained
+
+from res2net_mm.results import report
+from res2net_mm.results.plots import plot
+from res2net_mm.results.render import FORMATS
+from res2net_mm.results.tables import paper_tables, specs
+from res2net_mm.results.work_dirs import find_runs
+
+
+def accuracy(top1, top5, images=50000):
+    return {'accuracy/top1': top1, 'accuracy/top5': top5, 'images': images}
+
+
+def fill(root, name):
+    runs, unreadable = find_runs([root])
+    assert not unreadable
+    (table,), left_out = paper_tables(runs, [name])
+    return table, left_out
+
+
+def row(table, *labels):
+    return next(row.cells for row in table.rows if row.labels == list(labels))
+
+
+def test_the_tables_show_errors_and_a_gain_is_less_of_them(tmp_path):
+    write_trained(tmp_path, 'imagenet/r50_imagenet', accuracy(76.13600158691406, 92.86199951171875))
+    write_trained(tmp_path, 'imagenet/r2n50_imagenet', accuracy(77.99, 93.85))
+    for name, labels in (('1', ['Res2Net-50']), ('3', ['Res2Net-50 preserved', '26w×4s'])):
+        table, left_out = fill(tmp_path, name)
+        top1, top5 = row(table, *labels)[-2:]
+        assert left_out == [] and table.deviations == {}
+        assert (top1.measured, top1.difference, top5.measured) == (Decimal('22.01'), 0, Decimal('6.15'))
+        gain = table.rows[[r.labels for r in table.rows].index(labels) + 1].cells[-2]
+        assert gain.published['paper'] == Decimal('1.84') and gain.measured == Decimal('1.854')
+    assert row(table, 'ResNet-50', '64w')[-2].measured == Decimal('23.864')  # of 32 bits, no digit more
+    flops, runtime = row(table, 'ResNet-50', '64w')[:2]
+    assert (flops.published['paper'], runtime.published['paper']) == ('4.2G', '149ms')
+    assert flops.measured is None and not flops.open
+
+
+def test_a_part_of_the_images_or_another_crop_is_kept_out(tmp_path):
+    write_run(tmp_path / 'a', 'imagenet/r50_imagenet', accuracy(90, 99, images=100))
+    crop = {'test_dataloader.dataset.pipeline.2.crop_size': 320}
+    write_run(tmp_path / 'b', 'imagenet/r50_imagenet', accuracy(80, 99), options=crop)
+    table, left_out = fill(tmp_path, '1')
+    assert table.runs == [] and len(left_out) == 2
+    assert any('100 images, Table 1 needs 50,000' in line for line in left_out)
+    assert any('pipeline.2.crop_size=320, not 224' in line for line in left_out)
+
+
+def test_networks_without_a_config_are_not_awaited():
+    (table,), _ = paper_tables([], ['4'])
+    assert not any(cell.open for cell in row(table, 'Wide ResNet'))
+    assert [cell.open for cell in row(table, 'ResNeXt-29, 8c×64w')] == [False, True]
+
+
+@pytest.mark.parametrize(
+    'name, labels, stated',
+    [
+        ('1', ['Res2Net-50'], 1.84),
+        ('1', ['Res2NeXt-50'], 0.85),
+        ('1', ['Res2NeXt-DLA-60'], 0.64),
+        ('1', ['SE-Res2Net-50'], 1.68),
+        ('1', ['bLRes2Net-50'], 0.73),
+        ('1', ['Res2Net-50-299'], 1.14),
+        ('2', ['Res2Net-101'], 1.82),
+        ('3', ['Res2Net-50 preserved', '14w×8s'], 1.99),
+        ('3', ['Res2Net-50 increased', '26w×8s'], 3.05),
+        ('3', ['Res2Net-50-L', '18w×4s'], 0.93),
+        ('4', ['Res2NeXt-29, 6c×24w×6s'], 1.11),
+    ],
+)
+def test_gains_that_the_paper_states(name, labels, stated):
+    (table,), _ = paper_tables([], [name])
+    gain = table.rows[[r.labels for r in table.rows].index(labels) + 1]
+    cell = gain.cells[table.columns.index('top-1 err.')]
+    assert gain.gain and cell.published == {'paper': Decimal(str(stated))}
+
+
+def test_figure_5_is_of_what_was_measured_alone(tmp_path):
+    (table,), _ = paper_tables([], ['Figure 5'])
+    assert plot([table], tmp_path / 'plots') == []
+    fetched = {f'{phase}_dataloader.dataset.download': True for phase in ('train', 'val', 'test')}
+    for config, top1 in (('rx29_6c24w', 80.5), ('r2nx29_6c24w4s', 83.02), ('rx56_6c24w', 81.25)):
+        metrics = accuracy(top1, 95, images=10000)
+        write_trained(tmp_path, f'cifar100/{config}_cifar100', metrics, options=fetched)
+    table, left_out = fill(tmp_path, 'Figure 5')
+    assert left_out == [] and table.deviations == table.sources == {} and table.title.startswith('Figure 5. ')
+    size, top1 = row(table, 'scale', 'Res2NeXt-29, 6c×24w×4s')
+    assert (size.measured, top1.measured) == (Decimal('24.26'), Decimal('83.02'))
+    assert len([r for r in table.rows if r.cells[1].measured is not None]) == 5  # the first is in each series
+    for form in FORMATS.values():
+        text = form([table], [])
+        assert '83.02' in text and '24.26' in text and 'paper,' not in text
+    assert 'The paper gives no numbers of this figure' in FORMATS['markdown']([table], [])
+    paths = plot([table], tmp_path / 'plots')
+    assert paths[0].name == 'figure_5.png' and paths[0].read_bytes().startswith(b'\x89PNG')
+    # Table 4 takes the error of the same run.
+    assert row(fill(tmp_path, '4')[0], 'Res2NeXt-29, 6c×24w×4s')[1].measured == Decimal('16.98')
+
+
+def test_figure_5_as_it_is_asked_for(tmp_path, capsys):
+    args = dict(work_dirs=[str(tmp_path)], table=None, figure=['5'], demo=False, format='terminal', out=None)
+    report.main(Namespace(**args, plots=None))
+    printed = capsys.readouterr()
+    assert 'Figure 5. ' in printed.out and 'Table' not in printed.out and 'Plot' not in printed.err
+    write_trained(tmp_path, 'cifar100/rx29_6c24w_cifar100', accuracy(80.5, 95, images=10000))
+    report.main(Namespace(**args, plots=None))
+    assert f'Plot: {tmp_path}/figure_5.png' in capsys.readouterr().err
+    assert (tmp_path / 'figure_5.png').exists()
+    report.main(Namespace(**args, plots=str(tmp_path / 'plots')))
+    assert sum(path.name == 'figure_5.png' for path in (tmp_path / 'plots').iterdir()) == 1
+
+
+def test_a_series_changes_one_thing():
+    """From 29 layers, cardinality 6 and scale 1."""
+    (group, depth, scale) = ([r['row'][0] for r in g['rows']] for g in specs()['Figure 5']['groups'])
+    assert group[0] == depth[0] == scale[0] == 'ResNeXt-29, 6c×24w'
+    assert all(n.startswith('ResNeXt-29, ') and n.endswith('c×24w') for n in group)
+    assert all(n.endswith(', 6c×24w') for n in depth)
+    assert [n.removeprefix('Res2NeXt-29, 6c×24w×') for n in scale[1:]] == ['2s', '3s', '4s', '5s', '6s']

@@ -1,0 +1,37 @@
+import hashlib
+
+import pytest
+import torch
+
+from res2net_mm.checkpoints import publish
+from res2net_mm.errors import UserError
+
+
+def test_weights_alone_named_by_their_hash(run, trained, tmp_path):
+    work_dir, _ = trained
+    result = run('publish_model.py', work_dir / 'epoch_1.pth', 'out/tiny.pth')
+    assert result.returncode == 0, result.stderr
+    (path,) = (tmp_path / 'out').iterdir()
+    assert path.name == f'tiny-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth'
+    assert result.stdout.startswith(f'out/{path.name} (')
+    published = torch.load(path, weights_only=True)  # needs no other class
+    whole = torch.load(work_dir / 'epoch_1.pth', weights_only=False)
+    assert published.keys() == {'meta', 'state_dict'} and 'optimizer' in whole
+    assert published['meta']['dataset_meta'] == whole['meta']['dataset_meta']
+    assert published['state_dict'].keys() == whole['state_dict'].keys()
+    assert all(torch.equal(v, whole['state_dict'][k]) for k, v in published['state_dict'].items())
+
+
+def test_errors_are_sentences(run, tmp_path):
+    torch.save({'weight': torch.zeros(1)}, tmp_path / 'bare.pth')
+    result = run('publish_model.py', 'bare.pth')
+    assert result.returncode == 2 and 'Traceback' not in result.stderr
+    message = "bare.pth is no checkpoint of a training: it has no 'state_dict'"
+    assert f'publish_model.py: error: {message}' in result.stderr
+    with pytest.raises(UserError, match='checkpoint not found'):
+        publish(tmp_path / 'gone.pth', tmp_path / 'x.pth')
+    (tmp_path / 'file').touch()
+    torch.save({'state_dict': {'weight': torch.zeros(1)}}, tmp_path / 'good.pth')
+    with pytest.raises(UserError, match='could not write .*/file/x-[0-9a-f]{8}.pth: '):
+        publish(tmp_path / 'good.pth', tmp_path / 'file' / 'x.pth')
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['bare.pth', 'file', 'good.pth']

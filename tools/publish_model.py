@@ -1,0 +1,33 @@
+#!/usr/bin/env python
+"""Write the weights of a training's checkpoint alone, in a file that is named by its hash."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from res2net_mm.checkpoints import publish
+from res2net_mm.errors import UserError
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('checkpoint', help='such as work_dirs/r2n50_imagenet/epoch_100.pth')
+    parser.add_argument(
+        'target', nargs='?', help='NAME.pth, which becomes NAME-HASH.pth (in and by the name of its folder)'
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    folder = Path(args.checkpoint).absolute().parent
+    try:
+        path = publish(args.checkpoint, args.target or folder / f'{folder.name}.pth')
+    except UserError as error:
+        print(f'publish_model.py: error: {error}', file=sys.stderr)
+        sys.exit(2)
+    print(f'{path} ({path.stat().st_size / 1e6:.1f} MB)')
+
+
+if __name__ == '__main__':
+    main()
