@@ -9,7 +9,7 @@ import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
-from mmengine.runner import Runner, TestLoop, ValLoop
+from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch import nn
 
 from .registry import HOOKS, OPTIM_WRAPPERS
@@ -60,16 +60,23 @@ def _in_float32(op: Callable) -> Callable:
 
 @HOOKS.register_module()
 class CountImagesHook(Hook):
-    """Record how many images an evaluation was on, beside its metrics, as ``images``.
+    """Record beside an evaluation's metrics how many images it was on, as ``images``.
 
-    So that :mod:`res2net_mm.results` can tell COCO's 5,000 from anything smaller that lies in its place.
+    So that :mod:`res2net_mm.results` can tell COCO's 5,000 from anything smaller that lies in its place. In a
+    training also how many images an iteration learned from, as ``images_per_iter``: all processes', which no
+    config knows.
     """
 
     priority = 'HIGHEST'  # before the hooks that log the metrics
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Count the images of a validation."""
+        """Count the images of a validation, and those of an iteration of its training."""
         _count_images(runner.val_loop, metrics)
+        if metrics and isinstance(runner._train_loop, BaseLoop):
+            loader = runner.train_dataloader
+            batch = loader.batch_size or loader.batch_sampler.batch_size
+            batches = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+            metrics['images_per_iter'] = float(batch * batches * runner.world_size)
 
     def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Count the images of a test."""

@@ -12,7 +12,7 @@ import yaml
 
 from ..config import load_config, shipped_configs
 from .metrics import COCO_COLUMNS
-from .work_dirs import Run, deviations, read_config, training_deviations
+from .work_dirs import PER_ITER, Run, deviations, read_config, training_deviations
 
 DEMO_TITLE = 'Demo data: drawn scenes, not a result of the paper'
 KEYPOINT_COLUMNS = {
@@ -178,7 +178,8 @@ def _slots(spec: dict) -> Iterator[tuple]:
 def _choose(runs: list[Run], tables: dict[str, dict]) -> tuple[dict[tuple, tuple[Run, list[str]]], list[str]]:
     """Find the run for each place of the tables.
 
-    Of a work directory its newest counts; of several, the newest test or, if none was tested, the newest.
+    Of a work directory the newest counts that isn't unfinished; of several, the newest test or, if none was
+    tested, the newest.
     """
     slots = {}
     for name, spec in reversed(tables.items()):
@@ -200,8 +201,13 @@ def _choose(runs: list[Run], tables: dict[str, dict]) -> tuple[dict[tuple, tuple
             more = len(faults[name]) - 3
             listed = '; '.join(faults[name][:3]) + (f'; and {more} more' if more > 0 else '')
             left_out[run.work_dir, listed] = run
+            continue
+        place = (name, run.tta, run.boxes), run.work_dir
+        other = newest.get(place)
+        if other and other.finished and not run.finished:
+            left_out[run.work_dir, f'not finished; {other.folder} counts in its place'] = run
         else:
-            newest[(name, run.tta, run.boxes), run.work_dir] = run
+            newest[place] = run
     chosen = {}
     for slot, run in sorted(
         ((slot, run) for (slot, _), run in newest.items()),
@@ -341,7 +347,7 @@ def _metric(kind: str, key: str) -> bool:
         return key.startswith(kind) and name in COCO_COLUMNS.values()
     if kind == 'coco/':
         return key.startswith('coco/A')  # not coco/bbox_...
-    return key.startswith(kind) and '/' not in name and name not in ('images', 'time', 'data_time')
+    return key.startswith(kind) and '/' not in name and name not in ('images', PER_ITER, 'time', 'data_time')
 
 
 def _demo_table(experiment: str, how: str, kind: str, runs: list[Run]) -> Table:

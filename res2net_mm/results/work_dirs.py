@@ -1,6 +1,8 @@
 """What runs left in their work directories: mmengine's own copies of their configs and metrics."""
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,7 +17,8 @@ from .curves import read_records
 DEMO_IMAGES = {COUNTS[split] for split in ('coco/val', 'VOC2007/test', 'VOC2012/val')}
 
 # Keys that decide neither what a model computes in a test nor what is evaluated how.
-PATHS = {'data_root', 'ann_file', 'data_prefix', 'bbox_file', 'backend_args', 'download', 'outfile_prefix'}
+PLACES = {'data_root', 'backend_args', 'download', 'lazy_init', 'outfile_prefix', 'use_mp_eval'}
+FILES = {'ann_file', 'bbox_file', 'data_prefix'}  # of which only the last part of a path does
 REPORTED = {'metric', 'metric_items', 'classwise', 'meta_keys'}
 # Parts of a model's config that only training uses.
 OF_TRAINING = {
@@ -31,7 +34,10 @@ OF_TRAINING = {
     'with_cp',
 }
 TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'custom_hooks', 'sync_bn')
-LOADING = {'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor'}
+# Keys of a training that don't decide what is learned, or of which images_per_iter is a part.
+RUNNING = {'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'val_interval', 'with_cp'}
+BATCHES = {'batch_size', 'accumulative_counts'}
+PER_ITER = 'images_per_iter'
 
 
 @dataclass(eq=False)
@@ -55,6 +61,11 @@ class Run:
             return f'{self.folder} (test of {Path(self.cfg.get("load_from") or "nothing").name})'
         kind = 'epoch' if 'max_epochs' in (self.cfg.get('train_cfg') or {}) else 'iteration'
         return f'{self.folder} (validation at {kind} {self.step:,} of {self.last_step:,})'
+
+    @property
+    def finished(self) -> bool:
+        """Whether it isn't a validation before the end of its training."""
+        return self.step is None or self.step >= self.last_step
 
     @property
     def work_dir(self) -> Path:
@@ -134,8 +145,7 @@ def find_runs(paths: list[str | Path]) -> tuple[list[Run], list[str]]:
     """
     runs, unreadable = {}, []
     for path in paths:
-        for file in sorted(Path(path).glob('**/vis_data/config.py')):
-            folder = file.parents[1]
+        for folder in sorted(_started(Path(path))):
             try:
                 run = read_run(folder)
             except Exception as error:  # a config is code: torn, it fails in any way
@@ -145,6 +155,19 @@ def find_runs(paths: list[str | Path]) -> tuple[list[Run], list[str]]:
             if run:
                 runs.setdefault(folder.resolve(), run)
     return sorted(runs.values(), key=lambda run: run.folder.name), unreadable
+
+
+def _started(path: Path) -> Iterator[Path]:
+    """Folders of starts below a folder, also behind links."""
+    seen = set()
+    for folder, folders, files in os.walk(path, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link in a circle
+            folders.clear()
+            continue
+        seen.add(real)
+        if os.path.basename(folder) == 'vis_data' and 'config.py' in files:
+            yield Path(folder).parent
 
 
 def read_run(folder: Path) -> Run | None:
@@ -178,20 +201,56 @@ def read_config(file: Path) -> dict:
     return Config.fromfile(file, import_custom_modules=False).to_dict()
 
 
-def training_config(run: Run) -> dict | None:
-    """The config that a run's weights were trained with; None if there is no record of their training."""
-    if run.step is not None:
-        return run.cfg
-    folder = Path(run.cfg.get('load_from') or '').parent
-    for work_dir in (folder, run.work_dir):  # the second: the first, seen from another place
-        starts = [f.parents[1] for f in sorted(work_dir.glob('*/vis_data/scalars.json'))]
-        starts = [s for s in starts if s.name <= run.folder.name]
-        if starts and work_dir.name == folder.name:
-            try:
-                return read_config(starts[-1] / 'vis_data' / 'config.py')
-            except Exception:  # torn
-                return None
-    return None
+@dataclass(eq=False)
+class Training:
+    """The training that a run's weights are from.
+
+    Attributes:
+        cfgs (list[dict]): The configs of its starts: the last, and those that it resumed.
+        step (int, optional): The epoch or iteration of the weights, if their file's name tells.
+        images_per_iter (int, optional): How many images an iteration learned from, if that was recorded.
+    """
+
+    cfgs: list[dict]
+    step: int | None
+    images_per_iter: int | None
+
+
+def training(run: Run) -> Training | None:
+    """Find the training that a run's weights are from; None if there is no record of it."""
+    step = run.step
+    work_dir = run.work_dir
+    if step is None:
+        checkpoint = Path(run.cfg.get('load_from') or '')
+        named = re.search(r'(?:epoch|iter)_(\d+)\.pth$', checkpoint.name)
+        step = named and int(named[1])
+        own = Path(run.cfg.get('work_dir') or '').parts  # where this work directory was when the test ran
+        if not own or checkpoint.parent.parts[-len(own) :] != own:
+            work_dir = checkpoint.parent
+    starts = []
+    for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        records = read_records(file)
+        if file.parents[1].name <= run.folder.name and any('loss' in r for r in records):
+            starts.append((file.parents[1], records))
+    # The file was written by the last start that got so far.
+    while len(starts) > 1 and step is not None and not _reached(starts[-1][1], step):
+        starts.pop()
+    cfgs, images = [], None
+    try:
+        for folder, records in reversed(starts):
+            cfgs.append(read_config(folder / 'vis_data' / 'config.py'))
+            images = images or next((r[PER_ITER] for r in reversed(records) if PER_ITER in r), None)
+            if not cfgs[-1].get('resume'):
+                break
+    except Exception:  # torn
+        return None
+    return Training(cfgs, step, images and int(images)) if cfgs else None
+
+
+def _reached(records: list[dict], step: int) -> bool:
+    """Whether a start's records come to an epoch, or to an iteration in a training that counts these."""
+    last = records[-1]
+    return last.get('epoch', last['step']) >= step
 
 
 def deviations(run: Run, shipped: dict) -> list[str]:
@@ -214,35 +273,51 @@ def deviations(run: Run, shipped: dict) -> list[str]:
         'model': (run.cfg['model'], model),
         f'{run.part}_dataloader.dataset': (run.dataset, test),
         f'{run.part}_evaluator': (_evaluators(run.cfg, run.part), _evaluators(shipped, 'test')),
+        f'{run.part}_dataloader.num_batch_per_epoch': (
+            run.cfg[f'{run.part}_dataloader'].get('num_batch_per_epoch'),
+            None,
+        ),
     }
     return [
         _line(path, ours, theirs)
         for name, (a, b) in pairs.items()
         for path, ours, theirs in differences(a, b, (name,))
-        if not {*path} & (PATHS | REPORTED) and not (name == 'model' and _of_training(path))
+        if not {*path} & REPORTED
+        and not _same_files(path, ours, theirs)
+        and not (name == 'model' and _of_training(path))
+        and {str(ours), str(theirs)} != {'BN', 'SyncBN'}  # the same in a test
     ]
 
 
 def training_deviations(run: Run, shipped: dict) -> list[str]:
-    """How a run's training differs from a shipped config's, as :func:`deviations` says it."""
-    cfg = training_config(run)
-    if cfg is None:
+    """How the training of a run's weights differs from a shipped config's, as :func:`deviations` says it."""
+    trained = training(run)
+    if trained is None:
         return ['no record of it']
-    pairs = {key: (cfg.get(key), shipped.get(key)) for key in TRAINING}
-    pairs['model'] = (cfg['model'], shipped['model'])
-    if not cfg.get('resume'):
-        pairs['load_from'] = (cfg.get('load_from'), shipped.get('load_from'))
-    if (cfg.get('auto_scale_lr') or {}).get('enable'):
-        pairs['auto_scale_lr.enable'] = (True, False)
-    lines = [
-        _line(path, ours, theirs)
-        for name, (a, b) in pairs.items()
-        for path, ours, theirs in differences(a, b, (name,))
-        if not {*path} & (PATHS | LOADING) and (name != 'model' or _of_training(path))
-    ]
-    if run.step is not None and run.step < run.last_step:
-        lines.append(f'stopped, or not finished yet, at {run.step:,} of {run.last_step:,}')
-    return lines
+    lines = []
+    for cfg in trained.cfgs:
+        pairs = {key: (cfg.get(key), shipped.get(key)) for key in TRAINING}
+        pairs['model'] = (cfg['model'], shipped['model'])
+        if not cfg.get('resume'):
+            pairs['load_from'] = (cfg.get('load_from'), shipped.get('load_from'))
+        if (cfg.get('auto_scale_lr') or {}).get('enable'):
+            pairs['auto_scale_lr.enable'] = (True, False)
+        lines += [
+            _line(path, ours, theirs)
+            for name, (a, b) in pairs.items()
+            for path, ours, theirs in differences(a, b, (name,))
+            if not {*path} & (RUNNING | BATCHES)
+            and not _same_files(path, ours, theirs)
+            and (name != 'model' or _of_training(path))
+        ]
+    batch = (shipped.get('auto_scale_lr') or {}).get('base_batch_size')
+    if batch and trained.images_per_iter != batch:
+        lines.append(f'{trained.images_per_iter or "an unknown number of"} images an iteration, not {batch}')
+    loop = trained.cfgs[0].get('train_cfg') or {}
+    last = loop.get('max_epochs') or loop.get('max_iters')
+    if trained.step is not None and last and trained.step < last:
+        lines.append(f'stopped, or not finished yet, at {trained.step:,} of {last:,}')
+    return list(dict.fromkeys(lines))
 
 
 def differences(a, b, path: tuple[str, ...] = ()) -> Iterator[tuple]:
@@ -259,6 +334,14 @@ def differences(a, b, path: tuple[str, ...] = ()) -> Iterator[tuple]:
             yield from differences(x, y, (*path, str(index)))
     elif a != b:
         yield path, a, b
+
+
+def _same_files(path: tuple[str, ...], ours, theirs) -> bool:
+    """Whether a difference is only in where the same files lie."""
+    if {*path} & FILES and isinstance(ours, str) and isinstance(theirs, str):
+        return Path(ours).name == Path(theirs).name
+    # No file of boxes: those of the ground truth, which a table has places of their own for.
+    return bool({*path} & PLACES) or (path[-1] == 'bbox_file' and ours is None)
 
 
 def _of_training(path: tuple[str, ...]) -> bool:

@@ -17,12 +17,29 @@ def coco(*values, kind='bbox', images=5000):
     return {f'coco/{kind}_{k}': v for k, v in zip((*COCO, *RECALL), values)} | dict(images=images)
 
 
-def write_run(root, name, metrics, time='20260102_000000', step=None, tta=False, work_dir=None, options=None):
+def last_step(cfg):
+    """The last epoch or iteration of a config's training."""
+    return cfg.train_cfg.get('max_epochs') or cfg.train_cfg.max_iters
+
+
+def write_run(
+    root,
+    name,
+    metrics,
+    time='20260102_000000',
+    step=None,
+    tta=False,
+    work_dir=None,
+    options=None,
+    images_per_iter=None,
+):
     """Write what a test (with ``step``: a training) of a shipped config leaves; return its folder."""
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
     work_dir = Path(work_dir or Path(root, Path(name).name))
     if step is None:
-        cfg.load_from = str(work_dir / 'epoch_12.pth')
+        kind = 'epoch' if 'max_epochs' in cfg.train_cfg else 'iter'
+        cfg.load_from = str(Path(work_dir, f'{kind}_{last_step(cfg)}.pth').absolute())
+    cfg.work_dir = str(work_dir)
     if tta:
         cfg.model = dict(**cfg.tta_model, module=cfg.model)
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
@@ -35,8 +52,9 @@ def write_run(root, name, metrics, time='20260102_000000', step=None, tta=False,
         (folder / f'{time}.json').write_text(json.dumps({**metrics, 'data_time': 0.1, 'time': 0.2}))
     else:
         records = [
-            dict(loss=3 / (i + 1), loss_cls=1 / (i + 1), epoch=1, step=50 * i + 50) for i in range(step)
+            dict(loss=3 / (i + 1), loss_cls=1 / (i + 1), epoch=1, step=50 * i + 50) for i in range(min(step, 50))
         ]
+        metrics = {**metrics, 'images_per_iter': images_per_iter or cfg.auto_scale_lr.base_batch_size}
         records.append({**metrics, 'data_time': 0.1, 'time': 0.2, 'step': step})
         (folder / 'vis_data' / 'scalars.json').write_text('\n'.join(map(json.dumps, records)) + '\n')
     return folder
@@ -44,5 +62,6 @@ def write_run(root, name, metrics, time='20260102_000000', step=None, tta=False,
 
 def write_trained(root, name, metrics, **kwargs):
     """Write a whole training and a test of it."""
-    write_run(root, name, metrics, time='20260101_000000', step=12, **kwargs)
+    last = last_step(Config.fromfile(CONFIGS / f'{name}.py'))
+    write_run(root, name, metrics, time='20260101_000000', step=last, **kwargs)
     return write_run(root, name, metrics, **kwargs)

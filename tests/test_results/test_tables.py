@@ -6,6 +6,7 @@ import io
 import json
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from runs import coco, write_run, write_trained
@@ -36,6 +37,13 @@ def cells(table, *labels):
 
 def measured(table, *labels):
     return [cell.measured for cell in cells(table, *labels)]
+
+
+def marks():
+    """How the training of Table 5's one run differs from its config."""
+    (table,), _ = paper_tables(find_runs(['work_dirs'])[0], ['5'])
+    assert len(table.runs) == 1
+    return table.deviations.get(table.runs[0], [])
 
 
 def test_a_cell_its_difference_and_the_gain():
@@ -133,6 +141,12 @@ def test_a_run_that_did_not_count_its_images_is_kept_out():
             'dataset.pipeline.1.scale.0=1333, not 1000',
         ),
         ({'test_dataloader.dataset.indices': 5000}, 'test_dataloader.dataset.indices=5000, not None'),
+        ({'test_dataloader.num_batch_per_epoch': 5}, 'test_dataloader.num_batch_per_epoch=5, not None'),
+        (
+            {'test_dataloader.dataset.ann_file': 'annotations/instances_train5k.json'},
+            "ann_file='annotations/instances_train5k.json', not 'annotations/instances_val2017.json'",
+        ),
+        ({'test_dataloader.dataset.data_prefix.img': 'train2017/'}, "data_prefix.img='train2017/', not"),
         ({'test_evaluator.type': 'LVISMetric'}, "test_evaluator.0.type='LVISMetric', not 'CocoMetric'"),
     ],
 )
@@ -149,6 +163,10 @@ def test_what_does_not_decide_the_number_keeps_no_run_out():
         'test_evaluator.type': 'FasterCocoMetric',
         'test_evaluator.ann_file': '/data/coco/annotations/instances_val2017.json',
         'test_dataloader.dataset.data_root': '/data/coco/',
+        'test_dataloader.dataset.data_prefix.img': 'images/val2017',
+        'test_dataloader.dataset.lazy_init': False,
+        'test_evaluator.use_mp_eval': True,
+        'model.backbone.norm_cfg.type': 'SyncBN',
         'test_dataloader.num_workers': 8,
         'test_dataloader.batch_size': 4,
         'model.backbone.init_cfg': None,
@@ -166,30 +184,94 @@ def test_evaluators_that_only_write_keep_no_run_out():
     assert fill('5')[0].runs
 
 
+def test_training_on_other_data_is_marked():
+    ann_file = 'annotations/instances_val2017.json'
+    options = {'train_dataloader.dataset.ann_file': ann_file}
+    write_run('work_dirs', R2N50, coco(0.5), step=12, options=options)
+    assert marks() == [f"train_dataloader.dataset.ann_file='{ann_file}', not "
+                       "'annotations/instances_train2017.json'"]  # fmt: skip
+
+
+def test_other_detections_are_kept_out():
+    name = 'simplebaseline_r50_coco'
+    options = {'test_dataloader.dataset.bbox_file': '/x/better_person_AP70.json'}
+    write_run('work_dirs', name, {'coco/AP': 0.75, 'images': 5000}, options=options)
+    table, left_out = fill('10')
+    assert table.runs == [] and "bbox_file='/x/better_person_AP70.json', not" in left_out[0]
+
+
 def test_a_changed_training_is_marked():
-    options = {
-        'train_dataloader.batch_size': 4,
-        'optim_wrapper.optimizer.lr': 0.04,
-        'model.backbone.init_cfg': None,
-    }
-    write_run('work_dirs', R2N50, coco(0.3), time='20260101_000000', step=12, options=options)
+    options = {'optim_wrapper.optimizer.lr': 0.04, 'model.backbone.init_cfg': None}
+    options |= {'train_dataloader.num_workers': 8, 'model.backbone.with_cp': True}
+    write_run(
+        'work_dirs', R2N50, coco(0.3), time='20260101_000000', step=12, options=options, images_per_iter=32
+    )
     write_run('work_dirs', R2N50, coco(0.3))  # the test's own config says nothing of it
     table, _ = fill('5')
     (lines,) = table.deviations.values()
-    assert (
-        'train_dataloader.batch_size=4, not 2' in lines
-        and 'optim_wrapper.optimizer.lr=0.04, not 0.02' in lines
-    )
+    assert len(lines) == 3
+    assert '32 images an iteration, not 16' in lines
+    assert 'optim_wrapper.optimizer.lr=0.04, not 0.02' in lines
     assert any(line.startswith('model.backbone.init_cfg=None, not {') for line in lines)
     for form in FORMATS.values():
         if form is not FORMATS['csv']:
             text = form([table], []).replace('\\', '').replace('\n', ' ')
-            assert 'train_dataloader.batch_size=4, not 2' in text
+            assert '32 images an iteration, not 16' in text
 
 
-def test_weights_from_elsewhere_are_marked():
-    write_run('work_dirs', R2N50, coco(0.337), options={'load_from': '/elsewhere/epoch_12.pth'})
-    assert list(fill('5')[0].deviations.values()) == [['no record of it']]
+@pytest.mark.parametrize('folder', ['/elsewhere', f'/elsewhere/{R2N50}', f'colleague/{R2N50}'])
+def test_weights_from_elsewhere_are_marked(folder):
+    write_run('work_dirs', R2N50, coco(0.3), time='20260101_000000', step=12)
+    write_run('work_dirs', R2N50, coco(0.337), options={'load_from': f'{folder}/epoch_12.pth'})
+    assert marks() == ['no record of it']
+
+
+def test_work_directories_may_be_moved():
+    write_trained('work_dirs', R2N50, coco(0.337))
+    Path('results').mkdir()
+    Path('work_dirs').rename('results/moved')
+    Path('linked').symlink_to('results')
+    (table,), _ = paper_tables(find_runs(['linked'])[0], ['5'])
+    assert measured(table, 'COCO', 'Res2Net-50')[0] == Decimal('33.7') and not table.deviations
+
+
+def test_another_number_of_images_an_iteration_is_marked():
+    write_run('work_dirs', R2N50, coco(0.2), step=12, images_per_iter=2)  # one GPU
+    assert marks() == ['2 images an iteration, not 16']
+    options = {'train_dataloader.batch_size': 4}
+    write_run('work_dirs', R2N50, coco(0.2), time='20260103_000000', step=12, options=options)  # four GPUs
+    assert marks() == []
+
+
+def test_a_test_of_unfinished_weights_is_marked():
+    write_run('work_dirs', R2N50, coco(0.2), time='20260101_000000', step=12)
+    write_run('work_dirs', R2N50, coco(0.2), options={'load_from': f'work_dirs/{R2N50}/epoch_6.pth'})
+    assert marks() == ['stopped, or not finished yet, at 6 of 12']
+
+
+def test_all_starts_of_a_resumed_training_are_looked_at():
+    write_run('work_dirs', R2N50, coco(0.1), time='20260101_000000', step=6,
+              options={'optim_wrapper.optimizer.lr': 0.1})  # fmt: skip
+    write_run('work_dirs', R2N50, coco(0.2), time='20260101_120000', step=12, options={'resume': True})
+    write_run('work_dirs', R2N50, coco(0.2))
+    assert marks() == ['optim_wrapper.optimizer.lr=0.1, not 0.02']
+
+
+def test_a_start_after_the_tested_weights_is_not_their_training():
+    write_run('work_dirs', R2N50, coco(0.1), time='20260101_000000', step=12,
+              options={'optim_wrapper.optimizer.lr': 0.5})  # fmt: skip
+    write_run('work_dirs', R2N50, coco(0.2), time='20260101_120000', step=1)
+    write_run('work_dirs', R2N50, coco(0.1))
+    assert marks() == ['optim_wrapper.optimizer.lr=0.5, not 0.02']
+
+
+def test_an_unfinished_training_replaces_no_test():
+    write_trained('work_dirs', R2N50, coco(0.33))
+    later = write_run('work_dirs', R2N50, coco(0.01), time='20260103_000000', step=1)
+    table, left_out = fill('5')
+    assert measured(table, 'COCO', 'Res2Net-50')[0] == 33
+    counts = f'work_dirs/{R2N50}/20260102_000000'
+    assert left_out == [f'{later}: not finished; {counts} counts in its place']
 
 
 def test_a_training_that_stopped_early_is_marked():
@@ -292,7 +374,7 @@ def work_dirs(tmp_path_factory):
     folder = tmp_path_factory.mktemp('filled')
     root = folder / 'work_dirs'
     write_trained(root, R50, coco(0.311, 0.513, 0.3, 0.13, 0.35, 0.46, 0.43, 0.22, 0.48, 0.61))
-    options = {'train_dataloader.batch_size': 4}
+    options = {'optim_wrapper.optimizer.lr': 0.04}
     metrics = coco(0.338, 0.54, 0.3, 0.14, 0.38, 0.51, 0.45, 0.23, 0.51, 0.65)
     write_trained(root, R2N50, metrics, options=options)
     for name in ('mask_rcnn_r50_coco', 'mask_rcnn_r2n50_48w2s_coco', 'mask_rcnn_r2n50_coco'):
@@ -371,7 +453,7 @@ def test_json(filled):
     )
     assert row['gain']['AP']['measured'] == 2.7
     run = content['tables']['5']['runs'][f'work_dirs/{R2N50}/20260102_000000']
-    assert run['images'] == 5000 and 'train_dataloader.batch_size=4, not 2' in run['training']
+    assert run['images'] == 5000 and 'optim_wrapper.optimizer.lr=0.04, not 0.02' in run['training']
 
 
 def test_formats_without_runs():
