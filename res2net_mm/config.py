@@ -34,7 +34,9 @@ POPPED = dict(
     nms={'class_agnostic', 'split_thr'},
 )
 
-CONFIGS = Path(__file__).parent / '.mim' / 'configs'
+CONFIGS = Path(__file__).parent / '.mim' / 'configs'  # in a wheel, or a link to the checkout's
+if not CONFIGS.is_dir():  # a checkout that is used without being installed
+    CONFIGS = Path(__file__).parents[1] / 'configs'
 
 
 class CfgOptions(DictAction):
@@ -155,6 +157,11 @@ def check_option(cfg: Config, option: str) -> None:
     """
     node, parent, done = cfg._cfg_dict, None, []
     for part in option.split('.'):
+        if not done and part in node and part not in _accepted(node, []):
+            raise UserError(
+                f'--cfg-options {option}: {part} is a variable of the config files, too late to change; '
+                'set what was made of it, such as train_dataloader.dataset.data_root'
+            )
         if isinstance(node, (list, tuple)):
             if not part.isdigit() or int(part) >= len(node):
                 raise UserError(

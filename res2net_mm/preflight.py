@@ -160,19 +160,19 @@ def _advice(root: str) -> str:
     parts = Path(root).parts
     if 'demo' in parts:
         return f'The demo data set is made by: python tools/make_demo_data.py {root.split("demo")[0]}demo'
+    if parts[-1:] and parts[-1] in ('annotations', 'person_detection_results'):  # of COCO's
+        parts = parts[:-1]
     prepare = None
-    for i, part in enumerate(parts):
-        if part.startswith('VOC'):
-            root, layout = Path(*parts[: i + (part == 'VOCdevkit')]), VOC_LAYOUT
-            prepare = 'voc12aug' if 'VOC2012' in parts else 'voc07'
-            break
-        if 'coco' in part.lower():
-            root, layout, prepare = Path(*parts[: i + 1]), COCO_LAYOUT, 'coco'
-            break
-        if 'imagenet' in part.lower() or 'cifar' in part.lower():
-            layout = CIFAR_LAYOUT if 'cifar' in part.lower() else IMAGENET_LAYOUT
-            root = Path(*parts[: i + 1])
-            break
+    whole = str(Path(*parts))
+    name = whole.lower()
+    voc = next((i for i, part in enumerate(parts) if part.startswith('VOC')), None)
+    if voc is not None:
+        root, layout = Path(*parts[: voc + (parts[voc] == 'VOCdevkit')]), VOC_LAYOUT
+        prepare = 'voc12aug' if 'VOC2012' in parts else 'voc07'
+    elif 'coco' in name:
+        root, layout, prepare = whole, COCO_LAYOUT, 'coco'
+    elif 'imagenet' in name or 'cifar' in name:
+        root, layout = whole, CIFAR_LAYOUT if 'cifar' in name else IMAGENET_LAYOUT
     else:
         return f'Put the data there, or link to it: ln -s WHERE_IT_IS {root.rstrip("/")}'
     lines = [f'Expected layout:\n{layout.format(root=root)}']

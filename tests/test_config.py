@@ -181,3 +181,10 @@ def test_a_resnet_is_replaced_as_it_is(tmp_path):
     backbone = load_config(str(tmp_path / 'mine.py')).model.backbone
     assert backbone.style == 'pytorch'
     assert len(MODELS.build(backbone).stages) == 4
+
+
+@pytest.mark.parametrize('option', ['data_root', 'train_pipeline.2.scale', 'vis_backends.0.type'])
+def test_variables_of_the_config_files_are_refused(option):
+    """Their effect is over when options come: mmengine would take the option and change nothing."""
+    with pytest.raises(UserError, match='is a variable of the config files'):
+        load_config(str(CONFIGS / 'faster_rcnn_r2n50_coco.py'), {option: 'x'})

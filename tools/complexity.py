@@ -6,6 +6,7 @@ import sys
 
 from mmengine.logging import MMLogger
 from rich.console import Console
+from rich.measure import Measurement
 
 from res2net_mm.errors import UserError
 from res2net_mm.results.complexity import tables
@@ -22,10 +23,11 @@ def main() -> None:
     args = parse_args()
     MMLogger.get_current_instance().setLevel('WARNING')  # mmpretrain tells the channels of timm's networks
     console = Console(highlight=False)
-    console.width = max(console.width, 120)  # rather wider than the terminal than with a number cut short
     try:
         for table in tables(args.configs, args.shape):
-            console.print(table)
+            # Rather wider than the terminal than with a number cut short.
+            wide = Measurement.get(console, console.options.update_width(1000), table).maximum
+            console.print(table, width=max(wide, console.width))
     except UserError as error:
         print(f'complexity.py: error: {error}', file=sys.stderr)
         sys.exit(2)

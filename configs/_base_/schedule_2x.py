@@ -1,4 +1,4 @@
-"""24 epochs of 16 images an iteration: the field's 2x, Table 8's 180,000 iterations."""
+"""24 epochs of 16 images an iteration: the field's 2x, about Table 8's 180,000 iterations."""
 
 _base_ = 'schedule_1x.py'
 

@@ -31,12 +31,12 @@ def coco_images(path: Path) -> set[str]:
 
 
 def coco_person_boxes(path: Path) -> set[str]:
-    """The images of a list of person detections, without suffix."""
+    """The images of a list of detections of persons (MMPose skips others), without suffix."""
     boxes = json.loads(path.read_bytes())
-    if not isinstance(boxes, list) or not boxes:
+    if not isinstance(boxes, list) or not (boxes := [box for box in boxes if box['category_id'] == 1]):
         raise ValueError('no list of detections')
     for box in boxes:
-        if box['category_id'] != 1 or len(box['bbox']) != 4 or not isinstance(box['score'], float | int):
+        if len(box['bbox']) != 4 or not isinstance(box['score'], float | int):
             raise ValueError(f'no person with box and score: {box}')
     return {f'{box["image_id"]:012d}' for box in boxes}
 

@@ -382,6 +382,8 @@ def report(layout: Layout, root: Path, archives: Path | None, state: State) -> t
         there += [f'ready: python tools/train.py {os.path.relpath(config)}' for config in configs] or [
             'ready'
         ]
+        if root.resolve() != Path(layout.root).resolve():
+            there.append(f'which looks for it in {layout.root}: ln -s {root.resolve()} {layout.root}')
         return there, []
     needed = [archive for archive in layout.archives if any(archive == p.archive for p in wrong)]
     trouble = [f'{root} is not ready:']

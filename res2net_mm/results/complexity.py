@@ -17,8 +17,7 @@ from ..errors import UserError
 from ..preflight import walk
 from .tables import paper
 
-# Height and width of the input: mmdet's for costs, and each protocol's own; of mmpretrain's its crops'.
-SHAPES = dict(mmdet=(800, 1280), mmseg=(513, 513), mmpose=(256, 192), mmpretrain=None)
+TOOLBOXES = ('mmdet', 'mmseg', 'mmpose', 'mmpretrain')
 NUM_PROPOSALS, NUM_MASKS = 1000, 100
 
 
@@ -30,7 +29,7 @@ def complexity(cfg: Config, shape: tuple[int, int] | None = None) -> dict[str, f
     Args:
         cfg (Config): The config.
         shape (tuple[int, int], optional): Height and width of the image. Default: 800 x 1280 for mmdet's
-            models, 513 x 513 for mmseg's, 256 x 192 for mmpose's, the training crop for mmpretrain's.
+            models, for the others what they are trained with.
 
     Returns:
         dict: ``parameters`` and, of those, ``trainable`` and the ``backbone``'s, in millions; ``macs``, 10^9
@@ -38,14 +37,14 @@ def complexity(cfg: Config, shape: tuple[int, int] | None = None) -> dict[str, f
         transposed convolution counts at its output's positions, with stride 2 four times too much.
 
     Raises:
-        UserError: If the config's toolbox isn't one of the four.
+        UserError: If the config's toolbox isn't one of the four, or its model none of the usual shapes.
     """
     scope = cfg.get('default_scope')
-    if scope not in SHAPES:
-        raise UserError(f'default_scope = {scope!r}: only models of {", ".join(SHAPES)} can be counted')
+    if scope not in TOOLBOXES:
+        raise UserError(f'default_scope = {scope!r}: only models of {", ".join(TOOLBOXES)} can be counted')
     with DefaultScope.overwrite_default_scope(scope):
         model = _build(cfg.model).eval()
-    image = torch.empty(1, 3, *(shape or SHAPES[scope] or _crop(cfg)), device='meta')
+    image = torch.empty(1, 3, *(shape or ((800, 1280) if scope == 'mmdet' else _crop(cfg))), device='meta')
     with torch.device('meta'):
         counted = count(model, lambda: _forward(model, image))
     return dict(counted, backbone=sum(p.numel() for p in model.backbone.parameters()) / 1e6)
@@ -60,11 +59,14 @@ def _build(cfg: dict) -> nn.Module:
 
 
 def _crop(cfg: Config) -> tuple[int, int]:
+    """Height and width of what a config's transforms cut out."""
     for _, node in walk(cfg.get('train_dataloader') or {}):
         if node.get('type') in ('RandomResizedCrop', 'RandomCrop'):
             size = node.get('scale') or node['crop_size']
             return (size, size) if isinstance(size, int) else tuple(size)
-    return 224, 224
+        if node.get('type') == 'TopdownAffine':
+            return tuple(node['input_size'])[::-1]
+    raise UserError('no crop in the config tells the size of its images; say it by --shape')
 
 
 def backbone_complexity(cfg: dict, shape: tuple[int, int] = (224, 224)) -> dict[str, float]:
@@ -115,8 +117,12 @@ def _forward(model: nn.Module, image: Tensor) -> None:
         _two_stages(model, maps)
     elif hasattr(model, 'decode_head'):
         model.decode_head(maps)
-    else:
+    elif hasattr(model, 'head'):
         model.head(maps)
+    elif hasattr(model, 'bbox_head') and not hasattr(model, 'encoder'):  # as DETR and its descendants have
+        model.bbox_head(maps)
+    else:
+        raise UserError(f"a {type(model).__name__} can't be counted: it has none of the usual heads")
 
 
 def _two_stages(model: nn.Module, maps: tuple[Tensor, ...]) -> None:
@@ -162,7 +168,7 @@ def tables(configs: list[str], shape: tuple[int, int] | None = None) -> Iterator
             table.add_row(row['name'], *_beside(texts, known))
         yield table
     size = '{}' if shape is None else f'{shape[1]} x {shape[0]}'
-    sizes = size.format('mmdet 1280 x 800, mmseg 513 x 513, mmpose 192 x 256')
+    sizes = size.format('detectors at 1280 x 800, the others at their own size')
     others = _table(f'Configs, {sizes}', 'learning (M)', "mmcv's GFLOPs", 'parameters (M)', 'GMACs')
     sizes = size.format("each one's own size")
     classifiers = _table(f'Classifiers, {sizes}', 'backbone (M)', 'GMACs', 'parameters (M)')

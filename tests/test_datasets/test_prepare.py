@@ -307,7 +307,11 @@ def test_report_of_ready_data_names_configs(root, archives, monkeypatch, tmp_pat
     there, trouble = prepare.report(VOC07, root, archives, prepare.prepare(VOC07, root, archives, 1))
     assert trouble == [] and there[0] == str(root)
     assert '          7  VOC2007/JPEGImages/*.jpg' in there
-    assert there[-1] == 'ready: python tools/train.py configs/faster_rcnn_r2n50_voc07.py'
+    assert there[-2] == 'ready: python tools/train.py configs/faster_rcnn_r2n50_voc07.py'
+    assert there[-1] == f'which looks for it in data/VOCdevkit: ln -s {root} data/VOCdevkit'
+    (tmp_path / 'data').mkdir(exist_ok=True)
+    (tmp_path / 'data/VOCdevkit').symlink_to(root)
+    assert prepare.report(VOC07, Path('data/VOCdevkit'), archives, prepare.State())[0][-1] == there[-2]
 
 
 # ---- the real readers ----------------------------------------------------------------------------

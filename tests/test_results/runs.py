@@ -52,7 +52,8 @@ def write_run(
         (folder / f'{time}.json').write_text(json.dumps({**metrics, 'data_time': 0.1, 'time': 0.2}))
     else:
         records = [
-            dict(loss=3 / (i + 1), loss_cls=1 / (i + 1), epoch=1, step=50 * i + 50) for i in range(min(step, 50))
+            dict(loss=3 / (i + 1), loss_cls=1 / (i + 1), epoch=1, step=50 * i + 50)
+            for i in range(min(step, 50))
         ]
         metrics = {**metrics, 'images_per_iter': images_per_iter or cfg.auto_scale_lr.base_batch_size}
         records.append({**metrics, 'data_time': 0.1, 'time': 0.2, 'step': step})

@@ -82,6 +82,22 @@ def test_tables_show_every_config_and_option(capsys):
         list(tables(['nowhere.py']))
 
 
+def test_images_have_the_size_of_the_config():
+    real = complexity(load_config(str(CONFIGS / 'simplebaseline_r2n50_coco.py')))
+    demo = complexity(load_config(str(CONFIGS / 'demo' / 'simplebaseline_r2n50_coco.py')))
+    assert demo['macs'] == pytest.approx(real['macs'] / 4)  # 128x96, not 256x192
+
+
+def test_models_of_other_shapes_are_counted_or_refused(tmp_path):
+    import mmdet
+
+    folder = Path(mmdet.__file__).parent / '.mim' / 'configs'
+    retinanet = complexity(load_config(str(folder / 'retinanet' / 'retinanet_r50_fpn_1x_coco.py')))
+    assert retinanet['macs'] == pytest.approx(239, rel=0.02)  # GFLOPs in MMDetection's own list
+    with pytest.raises(UserError, match="a DETR can't be counted"):
+        complexity(load_config(str(folder / 'detr' / 'detr_r50_8xb2-150e_coco.py')))
+
+
 def test_tool_reports_errors_without_a_traceback():
     tool = CONFIGS.parent / 'tools' / 'complexity.py'
     result = subprocess.run([sys.executable, tool, 'nowhere.py'], capture_output=True, text=True)
