@@ -27,7 +27,8 @@ def main() -> None:
         for table in tables(args.configs, args.shape):
             # Rather wider than the terminal than with a number cut short.
             wide = Measurement.get(console, console.options.update_width(1000), table).maximum
-            console.print(table, width=max(wide, console.width))
+            console.width = max(wide, console.width)
+            console.print(table)
     except UserError as error:
         print(f'complexity.py: error: {error}', file=sys.stderr)
         sys.exit(2)

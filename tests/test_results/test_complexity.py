@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,13 @@ def test_models_of_other_shapes_are_counted_or_refused(tmp_path):
     assert retinanet['macs'] == pytest.approx(239, rel=0.02)  # GFLOPs in MMDetection's own list
     with pytest.raises(UserError, match="a DETR can't be counted"):
         complexity(load_config(str(folder / 'detr' / 'detr_r50_8xb2-150e_coco.py')))
+
+
+def test_no_number_is_cut_however_narrow_the_terminal():
+    config = CONFIGS / 'cascade_mask_rcnn_r2n101v1b_coco.py'
+    command = [sys.executable, CONFIGS.parent / 'tools' / 'complexity.py', config]
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, 'COLUMNS': '40'})
+    assert '526.84 (-0.3%)' in result.stdout and '…' not in result.stdout
 
 
 def test_tool_reports_errors_without_a_traceback():
