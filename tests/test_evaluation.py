@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmengine.runner import TestLoop
+from mmengine.runner import TestLoop as Loop
 
 from res2net_mm.datasets.demo import COUNTS, make_demo_data
 from res2net_mm.engine import CountImagesHook
@@ -84,7 +84,7 @@ def test_evaluated_images_are_counted(of_key_points, ann_file):
     from xtcocotools.coco import COCO
 
     metric = SimpleNamespace(coco=COCO(ann_file)) if of_key_points else SimpleNamespace()
-    loop = TestLoop.__new__(TestLoop)
+    loop = Loop.__new__(Loop)
     loop.evaluator = SimpleNamespace(metrics=[SimpleNamespace(), metric])
     loop.dataloader = SimpleNamespace(dataset=list(range(40 if of_key_points else 14)))
     metrics = dict(mAP=0.5)
