@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     ends = [f'left out: {line}' for line in left_out] + [f'warning: {line}' for line in unreadable]
     where = ', '.join(map(str, args.work_dirs))
     if not runs:
-        ends.append(f'No runs were found in {where}.')
+        ends.append(f'No runs were found in {where}. (They are known by their vis_data/config.py.)')
     elif args.demo and not tables:
         ends.append(f'No runs on the demo data were found in {where}.')
     if args.format == 'csv':  # which has no place for them
