@@ -1,6 +1,7 @@
 """Runs of ``tools/train.py`` and ``tools/test.py``: from their arguments to mmengine's Runner."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -49,6 +50,10 @@ def main(run: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
     """Run a tool; an error that is the user's to mend is shown as a message, without a traceback."""
     if args.local_rank is not None:
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    # faster-coco-eval logs the table that pycocotools prints.
+    coco = logging.getLogger('faster_coco_eval')
+    coco.setLevel(logging.INFO)
+    coco.addHandler(logging.StreamHandler(sys.stdout))
     try:
         with safe_loading():
             run(args)

@@ -12,4 +12,5 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=4e-4, weight_decay=0.05, fused=True),
     clip_grad=dict(max_norm=10),
 )
+auto_scale_lr = dict(enable=False, base_batch_size=4)
 randomness = dict(seed=0)

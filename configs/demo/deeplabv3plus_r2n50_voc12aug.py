@@ -28,4 +28,5 @@ optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='AdamW', lr=4e-4, weight_decay=0.05, fused=True)
 )
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=50))
+auto_scale_lr = dict(enable=False, base_batch_size=8)
 randomness = dict(seed=0)

@@ -38,4 +38,5 @@ optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01, fused=True)
 )
 default_hooks = dict(logger=dict(interval=10))
+auto_scale_lr = dict(enable=False, base_batch_size=16)
 randomness = dict(seed=0)

@@ -55,7 +55,7 @@ def test_resumes_from_a_given_checkpoint_and_takes_options(trained, tiny_config,
     assert [r['step'] for r in train] == [4, 5, 6]
     cfg = dumped(default)
     assert cfg.auto_scale_lr.enable and cfg.optim_wrapper.optimizer.lr == 0.002
-    assert re.search(r'Scaling the original LR by 0.125', result.stdout)
+    assert re.search(r'Scaling the original LR by 0.5', result.stdout)
 
 
 def test_resuming_a_missing_checkpoint(tiny_config, run, tmp_path):
