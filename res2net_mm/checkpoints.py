@@ -28,6 +28,7 @@ from mmengine.utils import digit_version
 from torch import Tensor, nn
 
 from .errors import UserError
+from .files import replacing
 
 SCHEME = 'res2net://'
 RELEASE_URL = 'https://shanghuagao.oss-cn-beijing.aliyuncs.com/res2net/'
@@ -287,16 +288,11 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
     data = buffer.getvalue()
     target = Path(target)
     path = target.with_name(f'{target.stem}-{hashlib.sha256(data).hexdigest()[:8]}.pth')
-    part = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
+        with replacing(path) as part:
+            part.write_bytes(data)
     except OSError as error:
         raise CheckpointError(f'could not write {path}: {error.strerror}') from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
     return path
 
 

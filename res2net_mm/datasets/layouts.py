@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from ..errors import UserError
+from ..files import replacing
 from .prepare import Archive, Layout, Problem, Split, is_whole, some
-from .workers import Workers, replacing
+from .workers import Workers
 
 # ---- lists -------------------------------------------------------------------------------------
 

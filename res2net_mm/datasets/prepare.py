@@ -24,7 +24,8 @@ from PIL import Image
 
 from ..config import CONFIGS
 from ..errors import UserError
-from .workers import Workers, bar, replacing, stop
+from ..files import replacing
+from .workers import Workers, bar, stop
 
 # ---- what a data set consists of ---------------------------------------------------------------
 

@@ -2,11 +2,11 @@
 
 import argparse
 import functools
-import os
 import sys
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import replacing
 from .plots import plot, plot_series
 from .render import FORMATS
 from .tables import demo_tables, paper, paper_tables
@@ -48,7 +48,8 @@ def main(args: argparse.Namespace) -> None:
     text = render(tables, ends)
     try:
         if args.out:
-            write(args.out, text)
+            with replacing(Path(args.out)) as part:
+                part.write_text(text, encoding='utf-8')
         else:
             print(text, end='')
         if args.plots:
@@ -59,15 +60,3 @@ def main(args: argparse.Namespace) -> None:
             print(f'Plot: {path}', file=sys.stderr)
     except OSError as error:
         sys.exit(f'results.py: error: {error}')
-
-
-def write(path: str | Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        part.write_text(text, encoding='utf-8')
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

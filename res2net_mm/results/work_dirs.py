@@ -34,9 +34,9 @@ OF_TRAINING = {
     'with_cp',
 }
 TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'custom_hooks', 'sync_bn')
-# Keys of a training that don't decide what is learned, or of which images_per_iter is a part.
+# Keys of a training that don't decide what is learned, or that images_per_iter is the product of.
 RUNNING = {'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'val_interval', 'with_cp'}
-BATCHES = {'batch_size', 'accumulative_counts'}
+RUNNING |= {'batch_size', 'accumulative_counts'}
 PER_ITER = 'images_per_iter'
 
 
@@ -306,7 +306,7 @@ def training_deviations(run: Run, shipped: dict) -> list[str]:
             _line(path, ours, theirs)
             for name, (a, b) in pairs.items()
             for path, ours, theirs in differences(a, b, (name,))
-            if not {*path} & (RUNNING | BATCHES)
+            if not {*path} & RUNNING
             and not _same_files(path, ours, theirs)
             and (name != 'model' or _of_training(path))
         ]
