@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from mmengine.dist import master_only
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch import nn
@@ -89,6 +89,48 @@ def _count_images(loop: ValLoop | TestLoop, metrics: dict | None) -> None:
         coco = next((m.coco for m in loop.evaluator.metrics if hasattr(m, 'coco')), None)
         # A float: of integers mmengine makes NumPy's, which its metric files leave out.
         metrics['images'] = float(len(coco.imgs if coco else loop.dataloader.dataset))
+
+
+@HOOKS.register_module()
+class InferenceFormHook(Hook):
+    """Test this package's networks in inference form, see :func:`res2net_mm.inference.fuse`.
+
+    Args:
+        half (bool): Whether they compute in float16 on a GPU, in bfloat16 on a CPU. Default: False.
+        compiled (bool): Whether torch.compile compiles them. Default: False.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, half: bool = False, compiled: bool = False):
+        self.half = half
+        self.compiled = compiled
+
+    def before_test(self, runner: Runner) -> None:
+        """Fuse what has just been loaded."""
+        from .inference import fuse
+
+        if any(isinstance(hook, EMAHook) for hook in runner.hooks):  # exchanges the parameters in a test
+            runner.logger.warning('EMAHook needs the networks in training form: they are tested in that')
+            return
+        half = torch.float16 if torch.cuda.is_available() else torch.bfloat16
+        fuse(runner.model, half if self.half else None, self.compiled)
+
+
+@HOOKS.register_module()
+class ChannelsLastHook(Hook):
+    """Train this package's networks with weights, and so maps, in PyTorch's ``channels_last`` format.
+
+    What they give to the rest of the model is channels first, as mmcv's ops need it.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Lay the weights out."""
+        from .models.backbone import Backbone
+
+        for module in runner.model.modules():
+            if isinstance(module, Backbone):
+                module.to(memory_format=torch.channels_last)
 
 
 @HOOKS.register_module()

@@ -57,6 +57,8 @@ def main(run: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
     try:
         with safe_loading():
             run(args)
+        if torch.distributed.is_initialized():  # else PyTorch's threads now and then abort a process that ends
+            torch.distributed.destroy_process_group()
     except UserError as error:
         if local_rank() == 0:
             print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
@@ -111,6 +113,8 @@ def train(args: argparse.Namespace) -> None:
                 'auto_scale_lr = dict(base_batch_size=16) in the config'
             )
         cfg.auto_scale_lr.enable = True
+    if args.channels_last:
+        add_hook(cfg, type='res2net_mm.ChannelsLastHook')
     checkpoint = None
     if args.resume:
         cfg.resume = True
@@ -131,6 +135,10 @@ def test(args: argparse.Namespace) -> None:
     cfg = prepare(args)
     cfg.load_from = args.checkpoint
     cfg.resume = False
+    if not args.no_fuse:
+        add_hook(cfg, type='res2net_mm.InferenceFormHook', half=args.half, compiled=args.compile)
+    elif args.half or args.compile:
+        raise UserError('--half and --compile need the inference form, which --no-fuse turns off')
     if args.tta:
         use_tta(cfg)
     if args.show_dir:
@@ -155,6 +163,11 @@ def test(args: argparse.Namespace) -> None:
         print(f'Checkpoint: {args.checkpoint}\nLogs: {runner.log_dir}')
         if args.show_dir:
             print(f'Pictures: {os.path.abspath(args.show_dir)}')
+
+
+def add_hook(cfg: Config, **hook) -> None:
+    """Add one to a config's hooks."""
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 
 def use_amp(cfg: Config) -> None:

@@ -17,6 +17,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--amp', action='store_true', help='mixed precision (bfloat16 on a CPU)')
     parser.add_argument(
+        '--channels-last', action='store_true', help='lay out the networks, and their maps, channels last'
+    )
+    parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size'
     )
     return parser.parse_args()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+import torch
 from mmengine.model import BaseModule, constant_init
 from mmengine.model.weight_init import PretrainedInit, update_init_info
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..checkpoints import authors_name, load_pretrained
 from .bottle2neck import Bottle2neck
+from .recompute import recomputing
 
 DEFAULT_INIT = [
     dict(type='Kaiming', layer='Conv2d'),
@@ -36,6 +38,7 @@ class Backbone(BaseModule):
         super().__init__(init_cfg)
         self.norm_eval = norm_eval
         self.zero_init_residual = zero_init_residual
+        self.fused = False
         self._register_load_state_dict_pre_hook(_rename_parameters, with_module=True)
 
     def init_weights(self) -> None:
@@ -63,6 +66,56 @@ class Backbone(BaseModule):
             load_pretrained(self, **{k: v for k, v in cfg.items() if k != 'type'})
             if hasattr(self, '_params_init_info'):
                 update_init_info(self, f'Pretrained: load from {cfg["checkpoint"]}')
+
+    def fuse(self, dtype: torch.dtype | None = None) -> 'Backbone':
+        """Put the network into inference form: the same outputs, to rounding, in less time.
+
+        Each convolution takes in its normalisation, ReLU and residual; splits are concatenated in place; and maps
+        are laid out as the device computes them fastest (channels last, but for float32 on a GPU). Parameters no
+        longer learn, and a state dict is no longer that of a training. What can't be fused (deformable
+        convolutions, GroupNorm, plugins) stays as it is. A second call changes nothing but the type.
+
+        Args:
+            dtype (torch.dtype, optional): What to compute in, such as ``torch.bfloat16``: the weights are converted
+                once, inputs and outputs in every pass. Default: None (as it is).
+
+        Returns:
+            Backbone: The network itself, in eval mode.
+
+        Example:
+            >>> import torch
+            >>> from res2net_mm.models import Res2Net
+            >>> network = Res2Net(depth=50).fuse()
+            >>> with torch.no_grad():
+            ...     maps = network(torch.rand(1, 3, 224, 224))
+        """
+        if not self.fused:
+            self.eval()
+            for module in list(self.modules()):
+                if module is not self and hasattr(module, 'fuse'):
+                    module.fuse()
+            self.fuse_stem()
+            self.requires_grad_(False)
+            self.fused = True
+        return self.to(dtype) if dtype else self
+
+    def fuse_stem(self) -> None:
+        """Put what no block is part of into inference form."""
+
+    def taken_in(self, x: Tensor) -> Tensor:
+        """The input as the network computes with it."""
+        if not self.fused:
+            return x
+        dtype = next(p.dtype for p in self.parameters() if p.is_floating_point())
+        last = x.device.type == 'cpu' or dtype is not torch.float32
+        return x.to(dtype=dtype, memory_format=torch.channels_last if last else torch.contiguous_format)
+
+    def given_out(self, features: Tensor, x: Tensor) -> Tensor:
+        """A map of features as others compute with it, of the input's type.
+
+        mmcv's ops, RoIAlign for one, take every map for channels first, and compute nonsense of others.
+        """
+        return features.to(dtype=x.dtype, memory_format=torch.contiguous_format)
 
     def frozen_modules(self) -> Iterable[nn.Module]:
         """The modules that ``frozen_stages`` keeps from learning."""
@@ -108,6 +161,56 @@ class StagedBackbone(Backbone):
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
 
+    def fuse(self, dtype: torch.dtype | None = None) -> 'Backbone':
+        """Put the network into inference form: the same outputs, to rounding, in less time.
+
+        Each convolution takes in its normalisation, ReLU and residual; splits are concatenated in place; and maps
+        are laid out as the device computes them fastest (channels last, but for float32 on a GPU). Parameters no
+        longer learn, and a state dict is no longer that of a training. What can't be fused (deformable
+        convolutions, GroupNorm, plugins) stays as it is. A second call changes nothing but the type.
+
+        Args:
+            dtype (torch.dtype, optional): What to compute in, such as ``torch.bfloat16``: the weights are converted
+                once, inputs and outputs in every pass. Default: None (as it is).
+
+        Returns:
+            Backbone: The network itself, in eval mode.
+
+        Example:
+            >>> import torch
+            >>> from res2net_mm.models import Res2Net
+            >>> network = Res2Net(depth=50).fuse()
+            >>> with torch.no_grad():
+            ...     maps = network(torch.rand(1, 3, 224, 224))
+        """
+        if not self.fused:
+            self.eval()
+            for module in list(self.modules()):
+                if module is not self and hasattr(module, 'fuse'):
+                    module.fuse()
+            self.fuse_stem()
+            self.requires_grad_(False)
+            self.fused = True
+        return self.to(dtype) if dtype else self
+
+    def fuse_stem(self) -> None:
+        """Put what no block is part of into inference form."""
+
+    def taken_in(self, x: Tensor) -> Tensor:
+        """The input as the network computes with it."""
+        if not self.fused:
+            return x
+        dtype = next(p.dtype for p in self.parameters() if p.is_floating_point())
+        last = x.device.type == 'cpu' or dtype is not torch.float32
+        return x.to(dtype=dtype, memory_format=torch.channels_last if last else torch.contiguous_format)
+
+    def given_out(self, features: Tensor, x: Tensor) -> Tensor:
+        """A map of features as others compute with it, of the input's type.
+
+        mmcv's ops, RoIAlign for one, take every map for channels first, and compute nonsense of others.
+        """
+        return features.to(dtype=x.dtype, memory_format=torch.contiguous_format)
+
     def frozen_modules(self) -> Iterable[nn.Module]:
         """The stem and the stages up to ``frozen_stages``."""
         if self.frozen_stages >= 0:
@@ -129,12 +232,13 @@ class StagedBackbone(Backbone):
             tuple[Tensor]: The stages' maps, in their order; a map's height and width are the image's by the
             stage's stride, rounded up.
         """
-        x = self.forward_stem(x)
         outs = []
-        for i, name in enumerate(self.stages):
-            x = getattr(self, name)(x)
-            if i in self.out_indices:
-                outs.append(x)
+        with recomputing():
+            features = self.forward_stem(self.taken_in(x))
+            for i, name in enumerate(self.stages):
+                features = getattr(self, name)(features)
+                if i in self.out_indices:
+                    outs.append(self.given_out(features, x))
         return tuple(outs)
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..registry import MODELS
 from .backbone import StagedBackbone
 from .bottle2neck import Bottle2neck
+from .conv_norm import build_conv_norm
 from .res2net import blocks_per_stage, make_stage
 
 
@@ -117,8 +117,9 @@ class BLRes2Net(StagedBackbone):
         self.set_stages([f'layer{i + 1}' for i in range(4)], out_indices, frozen_stages)
         cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN', requires_grad=True))
 
-        def conv(c_in, c_out, kernel_size=1, stride=1, **act):
-            return ConvModule(c_in, c_out, kernel_size, stride, kernel_size // 2, **cfgs, **act)
+        def conv(c_in, c_out, kernel_size=1, stride=1, relu=True):
+            names = 'conv', 'bn', 'relu'
+            return build_conv_norm(c_in, c_out, kernel_size, stride, relu=relu, names=names, **cfgs)
 
         def stage(c_in, planes, num_blocks, stride=1, **others):
             c_out = planes * Bottle2neck.expansion
@@ -127,7 +128,7 @@ class BLRes2Net(StagedBackbone):
             if stride > 1:
                 downsample.append(nn.AvgPool2d(3, stride, padding=1))
             if c_in != c_out:
-                downsample.append(conv(c_in, c_out, act_cfg=None))
+                downsample.append(conv(c_in, c_out, relu=False))
             return make_stage(
                 c_in,
                 planes,
@@ -148,17 +149,17 @@ class BLRes2Net(StagedBackbone):
             c_out = planes * Bottle2neck.expansion
             big = stage(c_in, planes, num_blocks - 1, stride=2, final_relu=False)
             little = stage(c_in, planes // alpha, max(1, num_blocks // beta - 1))
-            return BigLittle(big, little.append(conv(c_out // alpha, c_out, act_cfg=None)))
+            return BigLittle(big, little.append(conv(c_out // alpha, c_out, relu=False)))
 
         c = base_channels
         self.conv1 = nn.Sequential(
             conv(in_channels, c, 7, stride=2),
             BigLittle(
-                conv(c, c, 3, stride=2, act_cfg=None),
+                conv(c, c, 3, stride=2, relu=False),
                 nn.Sequential(
                     conv(c, c // alpha, 3),
                     conv(c // alpha, c // alpha, 3, stride=2),
-                    conv(c // alpha, c, act_cfg=None),
+                    conv(c // alpha, c, relu=False),
                 ),
             ),
             conv(c, c),

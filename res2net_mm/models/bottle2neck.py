@@ -1,12 +1,16 @@
 """The Res2Net module (Sec. 3.1, Eq. 1, Fig. 2b), with cardinality and SE (Sec. 3.2, Fig. 3)."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from mmcv.cnn import build_conv_layer, build_norm_layer, build_plugin_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from .conv_norm import conv_norm, fuse_step, inferring
+from .recompute import offer
 
 PLUGIN_POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
 
@@ -69,6 +73,8 @@ class Bottle2neck(BaseModule):
         plugins (list[dict], optional): ``dict(cfg=dict(type=...), position='after_conv2')``, position
             one of after_conv1, after_conv2 (after the concatenation) and after_conv3. Default: None.
         with_cp (bool): Recompute the block in the backward pass to save memory. Default: False.
+        inplace (bool): Whether the inference form may write its output over its input, which nobody else needs
+            then. Default: False.
         init_cfg (dict, optional): Initialisation config. Default: None.
 
     Raises:
@@ -102,6 +108,7 @@ class Bottle2neck(BaseModule):
         dcn: dict | None = None,
         plugins: list[dict] | None = None,
         with_cp: bool = False,
+        inplace: bool = False,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
@@ -124,6 +131,7 @@ class Bottle2neck(BaseModule):
         self.deformable = dcn is not None
         self.final_relu = final_relu
         self.with_cp = with_cp
+        self.inplace = inplace
 
         self.conv1 = build_conv_layer(conv_cfg, in_channels, width * scales, 1, bias=False)
         self.bn1 = build_norm_layer(norm_cfg, width * scales)[1]
@@ -179,26 +187,54 @@ class Bottle2neck(BaseModule):
         return x
 
     def _forward(self, x: Tensor, residual: Tensor | None) -> Tensor:
-        out = self._plug(self.relu(self.bn1(self.conv1(x))), 'after_conv1')
+        out = self._plug(conv_norm(self.conv1, self.bn1, x), 'after_conv1')
         splits = out.split(self.width, 1)
-        if self.deformable:  # mmcv's kernels take no views
-            splits = [split.contiguous() for split in splits]
         outs = []
         for i, (conv, bn) in enumerate(zip(self.convs, self.bns)):
             y = splits[i]
             if i > 0 and self.hierarchical:
-                y = y + outs[-1]
-            outs.append(self.relu(bn(conv(y))))
+                y = offer(y + outs[-1], torch.add, y, outs[-1])
+            if self.deformable:  # mmcv's kernels take no views
+                y = y.contiguous()
+            outs.append(conv_norm(conv, bn, y))
         if len(splits) > len(outs):
             outs.append(splits[-1] if self.pool is None else self.pool(splits[-1]))
-        out = self._plug(torch.cat(outs, 1), 'after_conv2')
-        out = self._plug(self.bn3(self.conv3(out)), 'after_conv3')
-        if self.se is not None:
-            out = self.se(out)
+        out = self._plug(self._concatenate(outs, splits, out), 'after_conv2')
+        overwrite = False
         if residual is None:
             residual = x if self.downsample is None else self.downsample(x)
+            overwrite = self.inplace or residual is not x
+        if self.se is None and not self.plugins['after_conv3']:
+            return conv_norm(
+                self.conv3, self.bn3, out, residual, relu=self.final_relu, overwrite=overwrite
+            )
+        out = self._plug(conv_norm(self.conv3, self.bn3, out, relu=False), 'after_conv3')
+        if self.se is not None:
+            out = self.se(out)
         out = out + residual
         return self.relu(out) if self.final_relu else out
+
+    def _concatenate(self, outs: list[Tensor], splits: Sequence[Tensor], whole: Tensor) -> Tensor:
+        """Concatenate the outputs of the splits; where nobody needs the splits any more, in their place."""
+        if len(outs) == 1:
+            return outs[0]
+        if inferring(whole) and outs[0].shape == splits[0].shape:
+            for split, out in zip(splits, outs):
+                if out is not split:
+                    split.copy_(out)
+            return whole
+        concatenated = torch.cat(outs, 1)
+        if not self.plugins['after_conv2']:  # which may change it in place
+            offer(concatenated, lambda *outs: torch.cat(outs, 1), *outs)
+        return concatenated
+
+    def fuse(self) -> None:
+        """Put the block into inference form: see :meth:`Backbone.fuse`."""
+        relu = self.final_relu and self.se is None and not self.plugins['after_conv3']
+        self.conv1, self.bn1 = fuse_step(self.conv1, self.bn1, relu=True)
+        for i, (conv, bn) in enumerate(zip(self.convs, self.bns)):
+            self.convs[i], self.bns[i] = fuse_step(conv, bn, relu=True)
+        self.conv3, self.bn3 = fuse_step(self.conv3, self.bn3, relu)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Map (N, in_channels, H, W) to (N, expansion * planes, ceil(H / stride), ceil(W / stride)).
@@ -211,3 +247,4 @@ class Bottle2neck(BaseModule):
         if self.with_cp and x.requires_grad:
             return checkpoint(self._forward, x, residual, use_reentrant=False)
         return self._forward(x, residual)
+

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ..registry import MODELS
 from .backbone import StagedBackbone
 from .bottle2neck import Bottle2neck
+from .conv_norm import conv_norm, fuse_step
 from .res2net import blocks_per_stage, make_stage
 
 
@@ -109,6 +110,10 @@ class Res2NeXtCIFAR(StagedBackbone):
             channels = planes * Bottle2neck.expansion
         self.train()
 
+    def fuse_stem(self) -> None:
+        """Put the stem's normalisation into its convolution."""
+        self.conv1, self.bn1 = fuse_step(self.conv1, self.bn1, relu=True)
+
     def forward_stem(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, base_channels, H, W)."""
-        return self.relu(self.bn1(self.conv1(x)))
+        return conv_norm(self.conv1, self.bn1, x)

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import torch
-from mmcv.cnn import ConvModule, build_conv_layer, build_norm_layer
 from torch import Tensor, nn
 
 from ..registry import MODELS
 from .backbone import StagedBackbone
 from .bottle2neck import Bottle2neck
+from .conv_norm import build_conv_norm
 from .res2net import blocks_per_stage
 
 TREES = {60: (1, 2, 3, 1)}  # their depth in each stage
@@ -67,11 +67,9 @@ class Tree(nn.Module):
         self.tree2 = Bottle2neck(out_channels, planes, **block)
         self.project = nn.Identity()
         if in_channels != out_channels:
-            self.project = nn.Sequential(
-                build_conv_layer(conv_cfg, in_channels, out_channels, 1, bias=False),
-                build_norm_layer(cfgs['norm_cfg'], out_channels)[1],
-            )
-        self.root = ConvModule(2 * out_channels + handed_channels, out_channels, 1, **cfgs)
+            self.project = build_conv_norm(in_channels, out_channels, 1, relu=False, **cfgs)
+        names = 'conv', 'bn', 'relu'
+        self.root = build_conv_norm(2 * out_channels + handed_channels, out_channels, 1, names=names, **cfgs)
 
     def forward(self, x: Tensor, handed: tuple[Tensor, ...] = ()) -> Tensor:
         """Map (N, in_channels, H, W) to (N, 2 * planes, H / stride, W / stride), rounded up.
@@ -157,9 +155,9 @@ class Res2NetDLA(StagedBackbone):
         self.set_stages([f'level{i + 2}' for i in range(len(trees))], out_indices, frozen_stages)
 
         channels = base_channels // 4
-        self.base_layer = self._conv(in_channels, channels, 7, 1, **cfgs)
-        self.level0 = self._conv(channels, channels, 3, 1, **cfgs)
-        self.level1 = self._conv(channels, 2 * channels, 3, 2, **cfgs)
+        self.base_layer = build_conv_norm(in_channels, channels, 7, **cfgs)
+        self.level0 = build_conv_norm(channels, channels, 3, **cfgs)
+        self.level1 = build_conv_norm(channels, 2 * channels, 3, stride=2, **cfgs)
         channels *= 2
         for i, name in enumerate(self.stages):
             planes = base_channels * 2**i
@@ -179,15 +177,6 @@ class Res2NetDLA(StagedBackbone):
             self.add_module(name, tree)
             channels = EXPANSION * planes
         self.train()
-
-    @staticmethod
-    def _conv(in_channels, out_channels, kernel_size, stride, conv_cfg, norm_cfg) -> nn.Sequential:
-        padding = kernel_size // 2
-        return nn.Sequential(
-            build_conv_layer(conv_cfg, in_channels, out_channels, kernel_size, stride, padding, bias=False),
-            build_norm_layer(norm_cfg, out_channels)[1],
-            nn.ReLU(inplace=True),
-        )
 
     def forward_stem(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, base_channels / 2, H / 2, W / 2), rounded up."""

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from ..registry import MODELS
 from .backbone import Backbone, StagedBackbone
 from .bottle2neck import Bottle2neck
+from .conv_norm import ConvNorms, conv_norm, fuse_step
+from .recompute import recomputing
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
 
@@ -61,7 +63,7 @@ def make_stage(
         dilations[0] = dilation // 2
 
     if downsample is None and (stride != 1 or in_channels != out_channels):
-        downsample = nn.Sequential(
+        downsample = ConvNorms(
             build_conv_layer(
                 conv_cfg, in_channels, out_channels, 1, stride=1 if avg_down else stride, bias=False
             ),
@@ -81,6 +83,7 @@ def make_stage(
                 first=first and i == 0,
                 final_relu=final_relu or i < num_blocks - 1,
                 downsample=downsample if i == 0 else None,
+                inplace=i > 0,
                 conv_cfg=conv_cfg,
                 norm_cfg=norm_cfg,
                 **block,
@@ -252,7 +255,7 @@ class Res2Net(StagedBackbone):
         if not deep_stem:
             return conv(in_channels, stem_channels, 7, 2)
         half = stem_channels // 2
-        return nn.Sequential(
+        return ConvNorms(
             conv(in_channels, half, 3, 2),
             build_norm_layer(norm_cfg, half)[1],
             nn.ReLU(inplace=True),
@@ -262,9 +265,16 @@ class Res2Net(StagedBackbone):
             conv(half, stem_channels, 3, 1),
         )
 
+    def fuse_stem(self) -> None:
+        """Put the stem's normalisation into its (last) convolution."""
+        if isinstance(self.conv1, ConvNorms):
+            self.conv1[-1], self.bn1 = fuse_step(self.conv1[-1], self.bn1, relu=True)
+        else:
+            self.conv1, self.bn1 = fuse_step(self.conv1, self.bn1, relu=True)
+
     def forward_stem(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, stem_channels, H / 4, W / 4), rounded up."""
-        return self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        return self.maxpool(conv_norm(self.conv1, self.bn1, x))
 
 
 @MODELS.register_module()
@@ -353,4 +363,5 @@ class Res2Layer(Backbone):
 
         C is what the stage before gives: 1024 for ``layer4``.
         """
-        return getattr(self, self.stage)(x)
+        with recomputing():
+            return self.given_out(getattr(self, self.stage)(self.taken_in(x)), x)

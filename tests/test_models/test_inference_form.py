@@ -1,0 +1,168 @@
+"""The inference form of the networks (Backbone.fuse) computes what the training form does."""
+
+import copy
+import io
+
+import pytest
+import torch
+from helpers import randomise
+from mmdet.models.backbones import ResNet
+from torch import nn
+
+from res2net_mm.inference import fuse
+from res2net_mm.models import BLRes2Net, Res2Layer, Res2Net, Res2NetDLA, Res2NeXtCIFAR
+from res2net_mm.models.conv_norm import FusedConv2d
+
+TINY = dict(depth=(2, 1, 1, 3), base_channels=16, stem_channels=16, scales=3, base_width=8)
+SMALL = dict(base_channels=16, scales=3, base_width=8)
+CONTEXT = dict(type='ContextBlock', ratio=1 / 4)
+DCN = dict(dcn=dict(type='DCNv2', deform_groups=1), stage_with_dcn=(False, False, True, True))
+NETWORKS = {
+    'Res2Net': lambda: Res2Net(**TINY),
+    'v1b': lambda: Res2Net(**TINY, deep_stem=True, avg_down=True),
+    'Res2NeXt': lambda: Res2Net(**TINY, groups=2),
+    'SE': lambda: Res2Net(**TINY, with_se=True),
+    'ResNet': lambda: Res2Net(**{**TINY, 'scales': 1, 'base_width': 64}),
+    'dilated': lambda: Res2Net(**TINY, strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2)),
+    'with_cp': lambda: Res2Net(**TINY, with_cp=True),
+    'as mmdet': lambda: Res2Net(**TINY, pool_at_stride_1=False),
+    'plugins': lambda: Res2Net(
+        **TINY, plugins=[dict(cfg=dict(CONTEXT, postfix=i), position=f'after_conv{i}') for i in (1, 2, 3)]
+    ),
+    'DCN': lambda: Res2Net(**TINY, **DCN),
+    'GN': lambda: Res2Net(**TINY, norm_cfg=dict(type='GN', num_groups=2)),
+    'DLA': lambda: Res2NetDLA(depth=(1, 2, 1, 1), **SMALL),
+    'Big-Little': lambda: BLRes2Net(depth=(2, 3, 2, 2), **SMALL),
+    'CIFAR': lambda: Res2NeXtCIFAR(depth=(2, 1, 2), groups=2, with_se=True, **SMALL),
+    'one stage': lambda: Res2Layer(**{k: v for k, v in TINY.items() if k != 'stem_channels'}),
+}
+every_network = pytest.mark.parametrize('name', NETWORKS)
+
+
+def build(name):
+    torch.manual_seed(0)
+    return randomise(NETWORKS[name]())
+
+
+def image(name='', *size):
+    shape = (2, 256, 7, 9) if name == 'one stage' else size or (2, 3, 75, 98)
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
+
+
+def maps(out):
+    return out if isinstance(out, tuple) else (out,)
+
+
+def assert_close(outs, expected, to=1e-5):
+    for a, b in zip(maps(outs), maps(expected), strict=True):
+        assert a.dtype == b.dtype and a.is_contiguous()  # mmcv's ops take nothing else
+        assert (a - b).abs().max() <= to * b.abs().max()
+
+
+@every_network
+def test_equals_the_training_form(name):
+    network = build(name)
+    x = image(name)
+    given = x.clone()
+    with torch.no_grad():
+        expected = network(x)
+        fused = network.fuse()
+        assert fused is network and not fused.training
+        outs = fused(x)
+        assert_close(outs, expected)
+        assert torch.equal(x, given)
+        again = fused(x)
+        assert_close(outs, expected)  # no call writes into another's outputs
+    assert_close(again, expected)
+    assert_close(fused(x), expected)  # where autograd looks on
+    left = [m for m in fused.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(left) == {'DCN': 8}.get(name, 0) and not any(p.requires_grad for p in fused.parameters())
+    assert any(isinstance(m, FusedConv2d) for m in fused.modules()) == (name != 'GN')
+
+
+@every_network
+def test_gradients_still_reach_the_input(name):
+    network = build(name)
+    x = image(name).requires_grad_()
+    grads = []
+    for form in (network, network.fuse()):
+        (grad,) = torch.autograd.grad(sum(m.square().mean() for m in maps(form(x))), x)
+        grads.append(grad)
+    torch.testing.assert_close(*grads, rtol=1e-3, atol=1e-3 * float(grads[0].abs().max()))
+
+
+@every_network
+def test_computes_in_bfloat16_and_gives_what_it_was_given(name):
+    if name == 'DCN':
+        pytest.skip('mmcv has no deformable convolution in bfloat16 on a CPU')
+    network = build(name)
+    x = image(name)
+    with torch.no_grad():
+        expected = network(x)
+        outs = network.fuse(torch.bfloat16)(x)
+    assert {p.dtype for p in network.parameters()} == {torch.bfloat16}
+    assert_close(outs, expected, to=0.1)
+
+
+def test_can_be_fused_twice_copied_saved_and_changed():
+    network = build('Res2Net')
+    x = image()
+    with torch.no_grad():
+        expected = network(x)
+        network.fuse()(x)
+        state = {k: v.clone() for k, v in network.state_dict().items()}
+        assert network.fuse().state_dict().keys() == state.keys()
+        assert_close(copy.deepcopy(network)(x), expected)
+        file = io.BytesIO()
+        torch.save(network, file)
+        file.seek(0)
+        assert_close(torch.load(file, weights_only=False)(x), expected)
+        for p in network.parameters():
+            p.mul_(0.5)
+        assert not torch.allclose(network(x)[0], expected[0], rtol=1e-3)  # no stale copy of the weights
+        network.load_state_dict(state)
+        assert_close(network(x), expected)
+
+
+def test_other_sizes_follow_one_another():
+    network = build('Res2Net')
+    with torch.no_grad():
+        sizes = ((1, 3, 64, 64), (3, 3, 33, 47), (1, 3, 128, 96), (1, 3, 64, 64))
+        expected = [network(image('', *size)) for size in sizes]
+        network.fuse()
+        for size, maps_ in zip(sizes, expected):
+            assert_close(network(image('', *size)), maps_)
+
+
+def test_exports_in_inference_form():
+    network = build('v1b').fuse()
+    x = image()
+    with torch.no_grad():
+        network(x)  # the weights in oneDNN's layout are no part of the program
+        program = torch.export.export(network, (x,))
+        assert_close(program.module()(x), network(x))
+    targets = {str(node.target) for node in program.graph.nodes}
+    assert 'aten.conv2d.default' in targets and not any('mkldnn' in t or 'batch_norm' in t for t in targets)
+
+
+def test_fuses_the_networks_of_any_model():
+    class Detector(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone = build('Res2Net')
+            self.norm = nn.BatchNorm2d(64)
+            self.shared_head = build('one stage')
+
+    model = fuse(Detector())
+    assert model.backbone.fused and model.shared_head.fused and isinstance(model.norm, nn.BatchNorm2d)
+    other = ResNet(50)
+    state = other.state_dict().keys()
+    assert fuse(other) is other and other.state_dict().keys() == state
+
+
+def test_without_onednn():
+    network = build('Res2Net')
+    x = image()
+    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
+        expected = network(x)
+        assert_close(network.fuse()(x), expected)
