@@ -242,16 +242,6 @@ def test_checkpointing_gives_equal_gradients():
         torch.testing.assert_close(a, b)
 
 
-def test_checkpointing_keeps_less_for_the_backward_pass():
-    def kept(with_cp):
-        network, sizes = Res2Net(**TINY, with_cp=with_cp), []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
-            network(image(2, 3, 64, 64).requires_grad_())
-        return sum(sizes)
-
-    assert kept(True) < 0.7 * kept(False)
-
-
 def test_zero_init_residual_starts_blocks_as_the_identity():
     network = Res2Net(**TINY)
     network.init_weights()
