@@ -6,14 +6,12 @@ All that a table compares runs in one process, in turns, so that whatever else t
 import argparse
 import gc
 import json
-import os
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,7 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 from .errors import UserError
 from .files import replacing
 from .inference import fuse
-from .models import Res2Net, Res2NetDLA
+from .models import Res2Net
 from .models.conv_norm import FusedConv2d
 from .results.tables import paper
 
@@ -291,3 +289,204 @@ def measure(contenders: list[Contender], shape: tuple[int, ...], runs: int, trai
                 seconds = time.perf_counter() - start
                 timing.seconds.append(own if isinstance(own, float) else seconds)
     return results
+
+
+def machine(device: str) -> dict[str, str]:
+    """What was measured on, with what."""
+    packages = ('torch', 'timm', 'mmengine', 'mmcv', 'mmdet', 'mmpretrain', 'res2net_mm')
+    versions = {}
+    for name in packages:
+        if find_spec(name) is not None:
+            # OneDL's distributions are called otherwise than the packages in them
+            versions[name] = __import__(name).__version__
+    return {
+        'device': torch.cuda.get_device_name() if device == 'cuda' else _processor(),
+        'threads': str(torch.get_num_threads()),
+        'versions': ', '.join(f'{name} {number}' for name, number in versions.items()),
+    }
+
+
+def _processor() -> str:
+    """The CPU's name, and which of its wide instructions PyTorch uses."""
+    name = platform.processor() or platform.machine()
+    info = Path('/proc/cpuinfo')
+    if info.exists():
+        models = [line.partition(':')[2].strip() for line in info.read_text().splitlines() if 'model name' in line]
+        name = models[0] if models else name
+    amx = torch.cpu._is_amx_tile_supported() if hasattr(torch.cpu, '_is_amx_tile_supported') else False
+    return f'{name}, {torch.backends.cpu.get_cpu_capability()}{" with AMX" if amx else ""}'
+
+
+def inference(options: argparse.Namespace) -> list[dict]:
+    """The networks beside their peers, at several sizes of images."""
+    contenders = INFERENCE + (COMPILED if options.compile else [])
+    shapes = [(1, 3, 224, 224), (2, 3, 512, 512), (1, 3, 800, 1333)]
+    return [_section('inference', contenders, shape, options) for shape in options.shapes or shapes]
+
+
+def training(options: argparse.Namespace) -> list[dict]:
+    """A step of their training (forward and backward pass), and what it keeps in between."""
+    shapes = [(2, 3, 256, 256), (2, 3, 512, 512)]
+    return [_section('training', TRAINING, shape, options, True) for shape in options.shapes or shapes]
+
+
+def table3(options: argparse.Namespace) -> list[dict]:
+    """Table 3's runtimes: the ratios to ResNet-50 beside the paper's."""
+    rows = {}
+    for row in paper()['tables']['3']['groups'][0]['rows']:
+        network, setting = row['row']
+        published = row.get('paper', [None, None])[1]
+        if published:
+            rows[f'{network.split(" ")[0]} {setting}'] = float(published.removesuffix('ms'))
+    base = next(iter(rows))
+    contenders = []
+    for name in rows:
+        width, _, scales = name.split(' ')[-1].partition('×')
+        network = ours(scales=int(scales.rstrip('s') or 1), base_width=int(width.rstrip('w')))
+        contenders += [Contender(name, network), Contender(f'{name}, fused', network, fused=True)]
+    section = _section('table3', contenders, (options.shapes or [(1, 3, 224, 224)])[0], options)
+    medians = {t['name']: statistics.median(t['seconds']) for t in section['timings']}
+    section['ratios'] = [
+        {
+            'of': f'{name}{form}',
+            'to': f'{base}{form}',
+            'ratio': medians[f'{name}{form}'] / medians[f'{base}{form}'],
+            'paper': rows[name] / rows[base],
+        }
+        for name in rows
+        if name != base
+        for form in ('', ', fused')
+    ]
+    return [section]
+
+
+def scales(options: argparse.Namespace) -> list[dict]:
+    """How the cost grows with the scale, at equal FLOPs."""
+    contenders = []
+    for s, w in SETTINGS:
+        peer = from_mm('mmdet', 'Res2Net', **{**RES2NET, 'scales': s, 'base_width': w})
+        if s > 1:  # mmdet's has no scale 1
+            contenders.append(Contender(f'{w}w{s}s, mmdet', peer, 'mmdet'))
+        network = ours(scales=s, base_width=w)
+        contenders += [Contender(f'{w}w{s}s', network), Contender(f'{w}w{s}s, fused', network, fused=True)]
+    return [_section('scales', contenders, shape, options) for shape in options.shapes or [(2, 3, 512, 512)]]
+
+
+def sizes(options: argparse.Namespace) -> list[dict]:
+    """How the cost grows with the size of the images."""
+    names = 'mmdet (its v1b variant)', "plain form (the authors')", 'fused', 'fused ResNet-50'
+    contenders = [c for c in INFERENCE if c.name in names]
+    shapes = options.shapes or [(1, 3, side, side) for side in GROWTH]
+    return [_section('sizes', contenders, shape, options) for shape in shapes]
+
+
+BENCHMARKS = {f.__name__: f for f in (inference, training, table3, scales, sizes)}
+
+
+def _section(
+    name: str, contenders: list[Contender], shape: tuple, options: argparse.Namespace, learning: bool = False
+) -> dict:
+    print(f'{name}, {"x".join(map(str, shape))} ...', file=sys.stderr, flush=True)
+    timings = measure(contenders, shape, options.runs, learning, options.device)
+    medians = {timing.name: timing.median for timing in timings}
+    return {
+        'benchmark': name,
+        'shape': list(shape),
+        'left_out': [c.name for c in contenders if c.name not in medians],
+        'timings': [asdict(timing) for timing in timings],
+        'ratios': [
+            {'of': a, 'to': b, 'ratio': medians[a] / medians[b]}
+            for a, b in RATIOS.get(name, ())
+            if a in medians and b in medians
+        ],
+    }
+
+
+def show(section: dict, console: Console) -> None:
+    """Print a section of the report as tables."""
+    title = f'{section["benchmark"]}, images {"x".join(map(str, section["shape"]))}'
+    kept = any(timing['kept'] is not None for timing in section['timings'])
+    table = Table(title=title, title_justify='left')
+    table.add_column('network')
+    for column in ('median ms', 'least', 'most', 'peak MiB', *(['kept MiB'] if kept else [])):
+        table.add_column(column, justify='right')
+    for timing in section['timings']:
+        seconds = timing['seconds']
+        cells = [f'{1e3 * s:.1f}' for s in (statistics.median(seconds), min(seconds), max(seconds))]
+        cells.append(f'{timing["peak"] / 2**20:.0f}' if timing['peak'] else '-')
+        if kept:
+            cells.append(f'{timing["kept"] / 2**20:.0f}')
+        table.add_row(timing['name'], *cells)
+    console.print(table)
+    if section['ratios']:
+        published = any('paper' in ratio for ratio in section['ratios'])
+        ratios = Table(title='ratios of the medians', title_justify='left')
+        for column in ('time of', 'by that of', 'ratio', *(["the paper's"] if published else [])):
+            ratios.add_column(column, justify='left' if 'of' in column else 'right')
+        for ratio in section['ratios']:
+            cells = [f'{ratio["paper"]:.3f}'] if published else []
+            ratios.add_row(ratio['of'], ratio['to'], f'{ratio["ratio"]:.3f}', *cells)
+        console.print(ratios)
+    if section['left_out']:
+        console.print(f'Not installed, left out: {", ".join(section["left_out"])}')
+
+
+def plot(sections: list[dict], folder: Path) -> list[Path]:
+    """Draw how the cost grows with scale and with size.
+
+    Args:
+        sections (list[dict]): What was measured.
+        folder (Path): Where ``cost_by_scale.png`` and ``cost_by_size.png`` go.
+    """
+    from matplotlib.figure import Figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    series = {'scales': {}, 'sizes': {}}
+    for section in sections:
+        for timing in section['timings'] if section['benchmark'] in series else ():
+            name, x = timing['name'], section['shape'][2]
+            if section['benchmark'] == 'scales':
+                setting, _, form = name.partition(', ')
+                name, x = form or "plain form (the authors')", int(setting.partition('w')[2].rstrip('s'))
+            milliseconds = 1e3 * statistics.median(timing['seconds'])
+            series[section['benchmark']].setdefault(name, []).append((x, milliseconds))
+    paths = []
+    labels = {'scales': 'scale s, at equal FLOPs', 'sizes': 'side of the image (pixels)'}
+    for benchmark, lines in series.items():
+        if lines:
+            figure = Figure(figsize=(6, 4), layout='constrained')
+            axis = figure.subplots()
+            for name, points in lines.items():
+                axis.plot(*zip(*sorted(points)), 'o-', label=name)
+            axis.set(xlabel=labels[benchmark], ylabel='milliseconds an inference', ylim=(0, None))
+            axis.grid(alpha=0.3)
+            axis.legend(frameon=False, fontsize='small')
+            paths.append(folder / f'cost_by_{benchmark.removesuffix("s")}.png')
+            figure.savefig(paths[-1], dpi=120)
+    return paths
+
+
+def main(options: argparse.Namespace) -> None:
+    """Run what ``tools/benchmark.py`` was asked for, print tables and write what was asked to be written.
+
+    Raises:
+        UserError: If there is no such device.
+    """
+    if options.device == 'cuda' and not torch.cuda.is_available():
+        raise UserError('--device cuda: PyTorch sees no GPU')
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    about = machine(options.device)
+    for key, value in about.items():
+        console.print(f'{key}: {value}', highlight=False)
+    sections = []
+    for name in options.benchmarks:
+        for section in BENCHMARKS[name](options):
+            sections.append(section)
+            show(section, console)
+            if options.json:  # after each: a long run may be interrupted
+                with replacing(Path(options.json)) as part:
+                    part.write_text(json.dumps({'machine': about, 'sections': sections}, indent=1))
+    for path in plot(sections, Path(options.plots)) if options.plots else ():
+        print(f'Plot: {path}', file=sys.stderr)
