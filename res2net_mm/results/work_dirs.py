@@ -294,7 +294,8 @@ def training_deviations(run: Run, shipped: dict) -> list[str]:
     trained = training(run)
     if trained is None:
         return ['no record of it']
-    lines = []
+    half = any(hook.get('half') for hook in run.cfg.get('custom_hooks') or [])
+    lines = ['tested in half precision (--half)'] if half else []
     for cfg in trained.cfgs:
         pairs = {key: (cfg.get(key), shipped.get(key)) for key in TRAINING}
         pairs['model'] = (cfg['model'], shipped['model'])
