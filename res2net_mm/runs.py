@@ -58,7 +58,7 @@ def main(run: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
     try:
         with safe_loading():
             run(args)
-        if torch.distributed.is_initialized():  # else PyTorch's threads now and then abort a process that ends
+        if torch.distributed.is_initialized():  # else its threads now and then abort a process that ends
             torch.distributed.destroy_process_group()
     except UserError as error:
         if local_rank() == 0:

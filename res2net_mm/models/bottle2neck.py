@@ -73,8 +73,8 @@ class Bottle2neck(BaseModule):
         plugins (list[dict], optional): ``dict(cfg=dict(type=...), position='after_conv2')``, position
             one of after_conv1, after_conv2 (after the concatenation) and after_conv3. Default: None.
         with_cp (bool): Recompute the block in the backward pass to save memory. Default: False.
-        inplace (bool): Whether the inference form may write its output over its input, which nobody else needs
-            then. Default: False.
+        inplace (bool): Whether the inference form may write its output over its input, which nobody else
+            needs then. Default: False.
         init_cfg (dict, optional): Initialisation config. Default: None.
 
     Raises:
@@ -205,9 +205,7 @@ class Bottle2neck(BaseModule):
             residual = x if self.downsample is None else self.downsample(x)
             overwrite = self.inplace or residual is not x
         if self.se is None and not self.plugins['after_conv3']:
-            return conv_norm(
-                self.conv3, self.bn3, out, residual, relu=self.final_relu, overwrite=overwrite
-            )
+            return conv_norm(self.conv3, self.bn3, out, residual, relu=self.final_relu, overwrite=overwrite)
         out = self._plug(conv_norm(self.conv3, self.bn3, out, relu=False), 'after_conv3')
         if self.se is not None:
             out = self.se(out)
@@ -247,4 +245,3 @@ class Bottle2neck(BaseModule):
         if self.with_cp and x.requires_grad:
             return checkpoint(self._forward, x, residual, use_reentrant=False)
         return self._forward(x, residual)
-

@@ -81,7 +81,8 @@ def test_channels_last(trained, tiny_config, run, tmp_path):
     (ours, _), (theirs, _) = read_scalars(tmp_path / 'run'), read_scalars(trained[0])
     for a, b in zip(ours, theirs, strict=True):
         assert abs(a['loss'] - b['loss']) < 1e-2 * b['loss']
-    weight = read_checkpoint(tmp_path / 'run' / 'epoch_1.pth')['state_dict']['backbone.layer1.0.convs.0.weight']
+    state = read_checkpoint(tmp_path / 'run' / 'epoch_1.pth')['state_dict']
+    weight = state['backbone.layer1.0.convs.0.weight']
     assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
