@@ -191,12 +191,11 @@ class Bottle2neck(BaseModule):
         splits = out.split(self.width, 1)
         outs = []
         for i, (conv, bn) in enumerate(zip(self.convs, self.bns)):
-            y = splits[i]
             if i > 0 and self.hierarchical:
-                y = offer(y + outs[-1], torch.add, y, outs[-1])
-            if self.deformable:  # mmcv's kernels take no views
-                y = y.contiguous()
-            outs.append(conv_norm(conv, bn, y))
+                y = offer(splits[i] + outs[-1], torch.add, splits[i], outs[-1])
+            else:
+                y = offer(_compact(splits[i]), _compact, splits[i])
+            outs.append(conv_norm(conv, bn, y.contiguous() if self.deformable else y))
         if len(splits) > len(outs):
             outs.append(splits[-1] if self.pool is None else self.pool(splits[-1]))
         out = self._plug(self._concatenate(outs, splits, out), 'after_conv2')
@@ -245,3 +244,8 @@ class Bottle2neck(BaseModule):
         if self.with_cp and x.requires_grad:
             return checkpoint(self._forward, x, residual, use_reentrant=False)
         return self._forward(x, residual)
+
+
+def _compact(split: Tensor) -> Tensor:
+    """A split in memory of its own: PyTorch's convolutions are several times slower on a view of channels."""
+    return split.clone(memory_format=torch.preserve_format)

@@ -47,7 +47,7 @@ def conv_norm(
         if residual is None and norm.training and type(norm) is nn.BatchNorm2d:
             offer(out, partial(_normalise, norm, relu), before)
     if residual is not None:
-        out = out + residual
+        out += residual
     return F.relu(out, inplace=True) if relu else out
 
 
@@ -133,7 +133,7 @@ class FusedConv2d(nn.Module):
             return self._in_one_pass(x, residual, overwrite)
         out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         if residual is not None:
-            out = out + residual
+            out += residual
         return F.relu(out, inplace=True) if self.relu else out
 
     def _in_one_pass(self, x: Tensor, residual: Tensor | None, overwrite: bool) -> Tensor:
