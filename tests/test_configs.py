@@ -238,6 +238,7 @@ def test_a_network_on_digits_is_figure_5s_with_an_eighth_of_the_channels(name):
     real = re.sub(r'demo/digits/(\w+c)3w(\w*)_digits', r'cifar100/\g<1>24w\2_cifar100', name)
     assert real in CLASSIFIERS
     real, ours = (Config.fromfile(CONFIGS / n).model for n in (real, name))
+    assert not ours.backbone.pop('zero_init_residual')
     assert ours.backbone.pop('base_channels') == 64 / 8 and ours.head.in_channels == real.head.in_channels / 8
     real.backbone.base_width /= 8
     assert ours.backbone == real.backbone

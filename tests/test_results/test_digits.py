@@ -20,7 +20,7 @@ from res2net_mm.results.work_dirs import find_runs
 START, SCALE_2 = 'rx29_6c3w', 'r2nx29_6c3w2s'
 
 
-def write(root, network, seed, top1, step=8, images=1297, options=None, **kwargs):
+def write(root, network, seed, top1, step=10, images=1297, options=None, **kwargs):
     return write_run(
         root,
         f'demo/digits/{network}_digits',
@@ -94,10 +94,10 @@ def test_a_test_counts_for_the_seed_of_its_training(tmp_path):
 @pytest.mark.parametrize(
     'change, reason',
     [
-        (dict(step=4), 'stopped, or not finished yet, at 4 of 8'),
+        (dict(step=4), 'stopped, or not finished yet, at 4 of 10'),
         (dict(images=100), '100 images, not 1,297'),
         (dict(options={'model.backbone.scales': 3}), 'model.backbone.scales=3, not 1'),
-        (dict(options={'optim_wrapper.optimizer.lr': 0.1}), 'optim_wrapper.optimizer.lr=0.1, not 0.01'),
+        (dict(options={'optim_wrapper.optimizer.lr': 0.1}), 'optim_wrapper.optimizer.lr=0.1, not 0.005'),
     ],
 )
 def test_unfinished_and_changed_runs_do_not_count(tmp_path, change, reason):
