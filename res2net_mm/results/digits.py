@@ -28,6 +28,9 @@ def digits_tables(runs: list[Run]) -> tuple[list[Table], list[str]]:
     Raises:
         UserError: If mmpretrain, whose configs these are, isn't there.
     """
+    runs = [run for run in runs if digits_configs().keys() & set(run.names)]
+    if not runs:
+        return [], []
     configs = {name: read_config(file) for name, file in digits_configs().items()}
     chosen, left_out = defaultdict(dict), []
     for run in runs:
@@ -41,9 +44,6 @@ def digits_tables(runs: list[Run]) -> tuple[list[Table], list[str]]:
             if seed in chosen[name]:
                 left_out.append(f'{chosen[name][seed].folder}: {run.folder} counts in its place')
             chosen[name][seed] = run
-    if not any(chosen.values()):
-        return [], left_out
-
     backbones = {name: cfg['model']['backbone'] for name, cfg in configs.items()}
     start = min(backbones.values(), key=lambda backbone: [backbone[key] for key in DIMENSIONS.values()])
     rows = []
