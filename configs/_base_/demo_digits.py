@@ -2,7 +2,7 @@
 
 These networks are Table 4's with an eighth of the channels throughout: a stem of 8, 32 to 128 at the stages'
 ends, splits of width 3. They learn from 500 images in 250 iterations, too few for SGD and for residuals that
-start at zero, as in Table 4; hence Adam and other first weights. There are no flips: digits don't survive them.
+start at zero, as in Table 4; hence Adam and other first weights. No flips: digits don't survive them.
 """
 
 _base_ = ['classifier.py', 'mmpretrain_runtime.py']
