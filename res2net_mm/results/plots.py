@@ -1,5 +1,6 @@
 """The paper's tables as plots: its own numbers hollow and dashed, what was measured solid."""
 
+import math
 import re
 import textwrap
 from collections import defaultdict
@@ -95,21 +96,25 @@ def plot_scales(tables: list[Table], path: Path) -> Path:
 def plot_series(tables: list[Table], folder: Path) -> list[Path]:
     """Draw what was measured of figures that came as tables: a line for each group of rows.
 
-    The second column is drawn against the first, and a third, if there is one, as its error bars.
+    The second column is drawn against the first, and a third, if there is one, as its error bars; what else
+    there is isn't.
     """
     paths = []
     for table in tables:
         series = defaultdict(list)
         for row in table.rows if 'Figure' in table.name else ():
             if all(cell.measured is not None for cell in row.cells[:2]):
-                series[row.labels[0]].append([float(cell.measured or 0) for cell in row.cells])
+                point = [
+                    math.nan if cell.measured is None else float(cell.measured) for cell in row.cells[:3]
+                ]
+                series[row.labels[0]].append(point)
         if series:
             figure, (axis,) = _figure(1)
             for (name, points), colour in zip(series.items(), SERIES):
                 axis.errorbar(*zip(*points), fmt='o-', color=colour, label=name, capsize=3)
-            axis.set(xlabel=table.columns[0], ylabel=table.columns[1])
-            axis.set_title(textwrap.fill(f'{table.title}, measured', 70), fontsize='medium')
-            axis.legend(fontsize='small', loc='lower right', frameon=False)
+            axis.set(xlabel=table.columns[0], ylabel=f'measured {" ± ".join(table.columns[1:3])}')
+            axis.set_title(textwrap.fill(table.title, 70), fontsize='medium')
+            axis.legend(fontsize='small', frameon=False)
             paths.append(_save(figure, folder / f'{table.name.lower().replace(" ", "_")}.png'))
     return paths
 

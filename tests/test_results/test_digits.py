@@ -5,14 +5,14 @@ import io
 import json
 from argparse import Namespace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from runs import write_run
 
 from res2net_mm.config import digits_configs
-from res2net_mm.results import report
+from res2net_mm.results import plots, report
 from res2net_mm.results.digits import digits_tables
-from res2net_mm.results.plots import plot
 from res2net_mm.results.render import FORMATS
 from res2net_mm.results.tables import demo_tables, paper_tables
 from res2net_mm.results.work_dirs import find_runs
@@ -132,11 +132,24 @@ def test_formats(filled):
     assert row['columns']['runs']['measured'] == 3 and len(row['columns']['std']['runs']) == 3
 
 
+def test_the_spread_is_drawn_as_error_bars(filled, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, '_save', lambda figure, path: figures.append(figure) or path)
+    plots.plot_series(fill(filled)[0], Path())
+    (axis,) = figures[0].axes
+    series = {bars.get_label(): bars for bars in axis.containers}
+    assert list(series) == ['cardinality', 'depth', 'scale']
+    points, _, (spread,) = series['scale']
+    assert points.get_xydata().tolist() == [[0.111, 91.17], [pytest.approx(0.189, abs=1e-3), 93.25]]
+    assert spread.get_segments()[0].tolist() == [[0.111, 91.17 - 1.26], [0.111, 91.17 + 1.26]]
+    assert 'not CIFAR-100' in axis.get_title()
+
+
 def test_report_prints_and_draws(filled, tmp_path, capsys):
     args = dict(work_dirs=[str(filled)], table=None, figure=None, demo=True, format='terminal', out=None)
     report.main(Namespace(**args, plots=None))
     printed = capsys.readouterr()
     assert '91.17' in printed.out and f'Plot: {filled}/figure_5_digits.png' in printed.err
     assert (filled / 'figure_5_digits.png').read_bytes().startswith(b'\x89PNG')
-    paths = plot(fill(filled)[0], tmp_path)
+    paths = plots.plot(fill(filled)[0], tmp_path)
     assert [path.name for path in paths] == ['figure_5_digits.png']  # no curves of each run
