@@ -137,14 +137,15 @@ def ours(**arguments) -> Callable[[], nn.Module]:
 
 
 RES2NET = dict(depth=50, scales=4, base_width=26, out_indices=(0, 1, 2, 3))
+LEARNING = dict(norm_eval=False)  # mmdet's networks keep BN's statistics in training unless they are told
 RESNET = dict(scales=1, base_width=64)
 W14S8 = dict(scales=8, base_width=14)
-mmdet_res2net = from_mm('mmdet', 'Res2Net', **RES2NET)
+mmdet_res2net = from_mm('mmdet', 'Res2Net', **RES2NET, **LEARNING)
 PEERS = [
     Contender('timm', from_timm('res2net50_26w_4s'), 'timm'),
     Contender('mmpretrain', from_mm('mmpretrain', 'Res2Net', **RES2NET), 'mmpretrain'),
     Contender('mmdet (its v1b variant)', mmdet_res2net, 'mmdet'),
-    Contender('ResNet-50, mmdet', from_mm('mmdet', 'ResNet', depth=50), 'mmdet'),
+    Contender('ResNet-50, mmdet', from_mm('mmdet', 'ResNet', depth=50, **LEARNING), 'mmdet'),
 ]
 INFERENCE = [
     *PEERS,
