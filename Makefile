@@ -1,11 +1,13 @@
 PY := .venv/bin/python
 DEMO := faster_rcnn_r2n50_fpn_coco
 RUN := work_dirs/demo/$(DEMO)
+DIGITS := work_dirs/demo/digits
+SEEDS := 0 1 2
 
 # OpenMP threads that spin while they wait make training on a busy CPU several times slower.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env demo demos test lint clean
+.PHONY: help env demo demos digits test lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /make \1\t/p' Makefile
@@ -24,6 +26,21 @@ demos: env  ## the same for every method, with ResNet-50 and Res2Net-50 (some ho
 	for config in $(notdir $(wildcard configs/demo/*.py)); do \
 		$(PY) tools/train.py configs/demo/$$config --work-dir work_dirs/demo/$${config%.py} --resume || exit; done
 	$(PY) tools/results.py work_dirs/demo --demo
+
+# A training's curves are the last that it leaves: a run that has them is complete, any other starts anew.
+CURVES := $(foreach seed,$(SEEDS),$(patsubst configs/demo/digits/%.py,$(DIGITS)/seed_$(seed)/%/curves.png,\
+	$(wildcard configs/demo/digits/*.py)))
+
+digits: env $(CURVES)  ## Figure 5's experiment, small, on real digits (an hour; on 2 cores: make -j2), and its table
+	$(PY) tools/results.py $(DIGITS) --demo
+
+$(CURVES): | digits-data
+	OMP_NUM_THREADS=1 $(PY) tools/train.py configs/demo/digits/$(notdir $(@D)).py --work-dir $(@D) \
+		--cfg-options randomness.seed=$(patsubst seed_%,%,$(notdir $(patsubst %/,%,$(dir $(@D)))))
+
+.PHONY: digits-data
+digits-data: env
+	$(PY) tools/make_demo_data.py data/demo
 
 test: env  ## run the tests
 	$(PY) -m pytest

@@ -1,6 +1,6 @@
 """Times networks beside one another on the machine at hand, and counts the memory they take.
 
-All that a table compares runs in one process, in turns, so that whatever else the machine does meets all alike.
+All that a table compares runs in one process, in turns, so that what else the machine does meets all alike.
 """
 
 import argparse
@@ -94,7 +94,9 @@ def memory(function: Callable[[], object], device: str = 'cpu') -> tuple[int, in
         before = torch.cuda.memory_allocated()
         result = function()
         torch.cuda.synchronize()
-        peak, allocated = (f() - before for f in (torch.cuda.max_memory_allocated, torch.cuda.memory_allocated))
+        peak, allocated = (
+            f() - before for f in (torch.cuda.max_memory_allocated, torch.cuda.memory_allocated)
+        )
     else:
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
             result = function()
@@ -135,14 +137,15 @@ def ours(**arguments) -> Callable[[], nn.Module]:
 
 
 RES2NET = dict(depth=50, scales=4, base_width=26, out_indices=(0, 1, 2, 3))
+LEARNING = dict(norm_eval=False)  # mmdet's networks keep BN's statistics in training unless they are told
 RESNET = dict(scales=1, base_width=64)
 W14S8 = dict(scales=8, base_width=14)
-mmdet_res2net = from_mm('mmdet', 'Res2Net', **RES2NET)
+mmdet_res2net = from_mm('mmdet', 'Res2Net', **RES2NET, **LEARNING)
 PEERS = [
     Contender('timm', from_timm('res2net50_26w_4s'), 'timm'),
     Contender('mmpretrain', from_mm('mmpretrain', 'Res2Net', **RES2NET), 'mmpretrain'),
     Contender('mmdet (its v1b variant)', mmdet_res2net, 'mmdet'),
-    Contender('ResNet-50, mmdet', from_mm('mmdet', 'ResNet', depth=50), 'mmdet'),
+    Contender('ResNet-50, mmdet', from_mm('mmdet', 'ResNet', depth=50, **LEARNING), 'mmdet'),
 ]
 INFERENCE = [
     *PEERS,
@@ -251,7 +254,9 @@ def _alone(network: nn.Module, images: Tensor) -> Callable[[], float]:
     return run
 
 
-def measure(contenders: list[Contender], shape: tuple[int, ...], runs: int, training: bool, device: str) -> list:
+def measure(
+    contenders: list[Contender], shape: tuple[int, ...], runs: int, training: bool, device: str
+) -> list[Timing]:
     """Time some contenders in turns.
 
     Args:
@@ -311,8 +316,8 @@ def _processor() -> str:
     name = platform.processor() or platform.machine()
     info = Path('/proc/cpuinfo')
     if info.exists():
-        models = [line.partition(':')[2].strip() for line in info.read_text().splitlines() if 'model name' in line]
-        name = models[0] if models else name
+        lines = info.read_text().splitlines()
+        name = next((line.partition(':')[2].strip() for line in lines if 'model name' in line), name)
     amx = torch.cpu._is_amx_tile_supported() if hasattr(torch.cpu, '_is_amx_tile_supported') else False
     return f'{name}, {torch.backends.cpu.get_cpu_capability()}{" with AMX" if amx else ""}'
 

@@ -125,6 +125,12 @@ def shipped_configs() -> dict[str, Path]:
     return {file.stem: file for file in files if file.parent.name not in ('_base_', 'demo')}
 
 
+@cache
+def digits_configs() -> dict[str, Path]:
+    """The networks of Figure 5's experiment on the demo data's digits, by name."""
+    return {file.stem: file for file in sorted(CONFIGS.glob('demo/digits/*.py'))}
+
+
 def allow_shipped_bases() -> None:
     """Let configs say ``_base_ = 'res2net_mm::NAME.py'``.
 

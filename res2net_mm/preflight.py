@@ -162,7 +162,6 @@ def _advice(root: str) -> str:
         return f'The demo data set is made by: python tools/make_demo_data.py {root.split("demo")[0]}demo'
     if parts[-1:] and parts[-1] in ('annotations', 'person_detection_results'):  # of COCO's
         parts = parts[:-1]
-    prepare = None
     whole = str(Path(*parts))
     name = whole.lower()
     voc = next((i for i, part in enumerate(parts) if part.startswith('VOC')), None)
@@ -171,16 +170,18 @@ def _advice(root: str) -> str:
         prepare = 'voc12aug' if 'VOC2012' in parts else 'voc07'
     elif 'coco' in name:
         root, layout, prepare = whole, COCO_LAYOUT, 'coco'
-    elif 'imagenet' in name or 'cifar' in name:
-        root, layout = whole, CIFAR_LAYOUT if 'cifar' in name else IMAGENET_LAYOUT
+    elif 'imagenet' in name:
+        root, layout, prepare = whole, IMAGENET_LAYOUT, 'imagenet'
+    elif 'cifar' in name:
+        root, layout, prepare = whole, CIFAR_LAYOUT, 'cifar100'
     else:
         return f'Put the data there, or link to it: ln -s WHERE_IT_IS {root.rstrip("/")}'
-    lines = [f'Expected layout:\n{layout.format(root=root)}']
-    if prepare:
-        command = f'python tools/prepare_data.py {prepare} --root {root}'
-        lines.append(f'To unpack archives or see what is missing: {command}')
-    lines.append(f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {root}')
-    return '\n'.join([*lines, 'To see everything run without any data: make demo'])
+    return (
+        f'Expected layout:\n{layout.format(root=root)}\n'
+        f'To unpack archives or see what is missing: python tools/prepare_data.py {prepare} --root {root}\n'
+        f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {root}\n'
+        'To see everything run without any data: make demo'
+    )
 
 
 def check_checkpoints(cfg: Config, mode: str, checkpoint: str | None) -> None:

@@ -16,6 +16,7 @@ from . import preflight
 from .checkpoints import local_rank, safe_loading
 from .config import CfgOptions, load_config
 from .errors import UserError
+from .registry import HOOKS
 from .results import print_metrics
 
 # What each toolbox's default_hooks.visualization is to be told, and what it calls the folder.
@@ -57,7 +58,7 @@ def main(run: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
     try:
         with safe_loading():
             run(args)
-        if torch.distributed.is_initialized():  # else PyTorch's threads now and then abort a process that ends
+        if torch.distributed.is_initialized():  # else its threads now and then abort a process that ends
             torch.distributed.destroy_process_group()
     except UserError as error:
         if local_rank() == 0:
@@ -113,14 +114,14 @@ def train(args: argparse.Namespace) -> None:
                 'auto_scale_lr = dict(base_batch_size=16) in the config'
             )
         cfg.auto_scale_lr.enable = True
-    if args.channels_last:
-        add_hook(cfg, type='res2net_mm.ChannelsLastHook')
     checkpoint = None
     if args.resume:
         cfg.resume = True
         cfg.load_from = checkpoint = None if args.resume == 'auto' else args.resume
     preflight.check(cfg, 'train', checkpoint)
     runner = Runner.from_cfg(cfg)
+    if args.channels_last:  # how, not what, it learns: nothing for the config that the run writes down
+        runner.register_hook(HOOKS.build(dict(type='res2net_mm.ChannelsLastHook')))
     runner.train()
     if is_main_process():
         print(f'\nLogs and curves: {runner.work_dir}\nCheckpoint: {last_checkpoint(runner.work_dir)}')
@@ -136,7 +137,8 @@ def test(args: argparse.Namespace) -> None:
     cfg.load_from = args.checkpoint
     cfg.resume = False
     if not args.no_fuse:
-        add_hook(cfg, type='res2net_mm.InferenceFormHook', half=args.half, compiled=args.compile)
+        hook = dict(type='res2net_mm.InferenceFormHook', half=args.half, compiled=args.compile)
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
     elif args.half or args.compile:
         raise UserError('--half and --compile need the inference form, which --no-fuse turns off')
     if args.tta:
@@ -163,11 +165,6 @@ def test(args: argparse.Namespace) -> None:
         print(f'Checkpoint: {args.checkpoint}\nLogs: {runner.log_dir}')
         if args.show_dir:
             print(f'Pictures: {os.path.abspath(args.show_dir)}')
-
-
-def add_hook(cfg: Config, **hook) -> None:
-    """Add one to a config's hooks."""
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 
 def use_amp(cfg: Config) -> None:

@@ -24,6 +24,7 @@ CONFIGS = Path(__file__).parents[1] / 'configs'
 FILES = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.glob('**/*.py') if p.parent.name != '_base_')
 REAL = [name for name in FILES if '/' not in name]
 CLASSIFIERS = [name for name in FILES if name.startswith(('imagenet/', 'cifar100/'))]
+DIGITS = [name for name in FILES if name.startswith('demo/digits/')]
 # A config of each experiment.
 EXPERIMENTS = [n for n in REAL if re.search(r'_r2n50(_fpn)?_(coco|voc07|voc12aug)|^(cascade|htc)', n)]
 
@@ -91,8 +92,9 @@ def test_builds_steps_and_predicts(name):
     with torch.no_grad():
         results = model.test_step(inputs)
     assert len(results) == 2
-    if name in CLASSIFIERS:
-        assert results[0].pred_score.shape == ((1000,) if 'imagenet' in name else (100,))
+    if name in CLASSIFIERS + DIGITS:
+        classes = dict(imagenet=1000, cifar100=100, digits=10)[Path(name).parent.name]
+        assert results[0].pred_score.shape == (classes,)
     elif 'deeplabv3plus' in name:
         assert results[0].pred_sem_seg.data.shape == (1, 65, 65)
     elif 'simplebaseline' in name:
@@ -230,10 +232,30 @@ def test_a_classifier_is_the_network_that_its_name_says(name):
         assert backbone.type == kinds[kind]
 
 
+@pytest.mark.parametrize('name', DIGITS)
+def test_a_network_on_digits_is_figure_5s_with_an_eighth_of_the_channels(name):
+    """Of the same name but for its width, which is an eighth, too."""
+    real = re.sub(r'demo/digits/(\w+c)3w(\w*)_digits', r'cifar100/\g<1>24w\2_cifar100', name)
+    assert real in CLASSIFIERS
+    real, ours = (Config.fromfile(CONFIGS / n).model for n in (real, name))
+    assert not ours.backbone.pop('zero_init_residual')
+    assert ours.backbone.pop('base_channels') == 64 / 8 and ours.head.in_channels == real.head.in_channels / 8
+    real.backbone.base_width /= 8
+    assert ours.backbone == real.backbone
+
+
+def test_digits_are_normalised_by_the_training_images(tmp_path):
+    make_demo_data(tmp_path / 'demo', dict.fromkeys(COUNTS, 0) | {'digits/train': 500, 'digits/test': 10})
+    pixels = np.stack([cv2.imread(str(p)) for p in (tmp_path / 'demo/digits/train').glob('*/*.png')])
+    preprocessor = Config.fromfile(CONFIGS / DIGITS[0]).model.data_preprocessor
+    assert preprocessor.mean == [pytest.approx(pixels.mean(), abs=0.1)] * 3
+    assert preprocessor.std == [pytest.approx(pixels.std(), abs=0.1)] * 3
+
+
 # ---- protocols -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('name', [n for n in FILES if n.startswith('demo/')])
+@pytest.mark.parametrize('name', [n for n in FILES if n.startswith('demo/') and n not in DIGITS])
 def test_a_demo_config_is_the_real_model(name):
     """Only initialisation, what that freezes, the number of RoIs and the size of the input differ."""
     real, demo = (Config.fromfile(CONFIGS / n).model for n in (name.removeprefix('demo/'), name))
@@ -286,7 +308,7 @@ def test_deeplab_sees_output_stride_16_in_training_and_evaluation(name):
 
 
 def test_input_is_normalised_as_the_weights_expect():
-    for name in (n for n in FILES if not n.startswith('cifar100')):
+    for name in (n for n in FILES if not n.startswith(('cifar100', 'demo/digits'))):
         preprocessor = Config.fromfile(CONFIGS / name).model.data_preprocessor
         to_rgb = preprocessor.to_rgb if name in CLASSIFIERS else preprocessor.bgr_to_rgb
         assert preprocessor.mean == [123.675, 116.28, 103.53] and to_rgb
@@ -339,10 +361,11 @@ def demo_root(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize('name', EXPERIMENTS)
+@pytest.mark.parametrize('name', EXPERIMENTS + DIGITS[:1])
 def test_reads_the_demo_data_with_only_the_root_changed(name, demo_root):
     cfg = Config.fromfile(CONFIGS / name)
-    cfg = Config.fromstring(cfg.pretty_text.replace("'data/", f"'{demo_root}/"), '.py')
+    text = re.sub("'data/(demo/)?", f"'{demo_root}/", cfg.pretty_text)
+    cfg = Config.fromstring(text, '.py')
     preflight.check_data(cfg, 'train')
     preflight.check_data(cfg, 'test')
     with DefaultScope.overwrite_default_scope(cfg.default_scope):

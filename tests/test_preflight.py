@@ -134,9 +134,11 @@ def test_unregistered_names(cfg, change, text):
 def test_data_of_classifiers():
     text = message(load_config(str(CONFIGS / 'imagenet/r50_imagenet.py')))
     assert 'train_dataloader.dataset.data_prefix.img: ' in text and 'data/imagenet/train' in text
-    assert '1,281,167 images in 1,000 folders' in text and 'prepare_data' not in text
+    assert '1,281,167 images in 1,000 folders' in text
+    assert 'python tools/prepare_data.py imagenet --root data/imagenet\n' in text
     text = message(load_config(str(CONFIGS / 'cifar100/rx29_8c64w_cifar100.py')), 'test')
     assert 'data/cifar100/cifar-100-python' in text and 'test  meta' in text
+    assert 'python tools/prepare_data.py cifar100 --root data/cifar100\n' in text
     assert text.endswith('--cfg-options test_dataloader.dataset.download=True')
     options = {'test_dataloader.dataset.download': True}
     cfg = load_config(str(CONFIGS / 'cifar100/rx29_8c64w_cifar100.py'), options)

@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--runs', type=int, default=7, metavar='N', help='timed runs of each (%(default)s)')
     parser.add_argument('--threads', type=int, metavar='N', help="PyTorch's threads (its own choice)")
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='(%(default)s)')
-    parser.add_argument('--compile', action='store_true', help='in inference also compiled, which takes minutes')
+    parser.add_argument('--compile', action='store_true', help='inference also compiled (minutes)')
     parser.add_argument('--json', metavar='FILE', help='write every run there, too')
     parser.add_argument('--plots', metavar='DIR', help='draw cost by scale and by size into it')
     args = parser.parse_args()

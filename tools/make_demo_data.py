@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Writes a small data set of drawn scenes in COCO's and VOC's layouts, to try the configs on."""
+"""Writes a small data set to try the configs on: drawn scenes as COCO and VOC, and real digits."""
 
 import argparse
 import signal

@@ -19,7 +19,9 @@ def parse_args() -> argparse.Namespace:
     which.add_argument(
         '--figure', nargs='+', choices=report.figure_names(), help='figures instead, drawn and as tables'
     )
-    which.add_argument('--demo', action='store_true', help='runs on the demo data instead')
+    which.add_argument(
+        '--demo', action='store_true', help='runs on the demo data instead; on its digits, drawn, too'
+    )
     parser.add_argument('--format', choices=report.FORMATS, default='terminal', help='(%(default)s)')
     parser.add_argument('--out', metavar='FILE', help='write to a file')
     parser.add_argument('--plots', metavar='DIR', help='draw AP by size and by scale, and curves, into it')

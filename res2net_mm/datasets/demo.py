@@ -1,7 +1,8 @@
-"""Writes the demo data set: drawn scenes in the very layouts of COCO 2017, VOC 2007 and VOC 2012.
+"""Writes the demo data set: drawn scenes in the layouts of COCO 2017, VOC 2007 and VOC 2012, and real digits.
 
 The real dataset classes of mmdet, mmseg and mmpose read it with nothing but ``data_root`` changed.
-What an annotation is of is the visible part of an object. Equal arguments write equal bytes.
+What an annotation is of is the visible part of an object. The digits are scikit-learn's, a folder a class,
+as in mmpretrain's ``CustomDataset``. Equal arguments write equal bytes.
 """
 
 import json
@@ -13,6 +14,7 @@ import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from xml.etree import ElementTree
@@ -24,7 +26,7 @@ from PIL import Image
 from .demo_figures import KEYPOINTS
 from .demo_scenes import Instance, draw_scene
 
-VERSION = 2  # to be raised with every change of what is drawn or written
+VERSION = 3  # to be raised with every change of what is drawn or written
 MANIFEST = 'demo.json'
 PERSON_DETECTIONS = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
 
@@ -38,7 +40,10 @@ COUNTS = {
     'VOC2012/train': 60,
     'VOC2012/aug': 60,
     'VOC2012/val': 40,
+    'digits/train': 500,
+    'digits/test': 1297,
 }
+DIGIT_SIZE = 32  # as CIFAR's images
 
 # COCO's categories as 'supercategory: id name, ...'.
 _COCO = """
@@ -135,13 +140,15 @@ def make_demo_data(
         tuple[dict, bool]: What the data set holds, and whether it was written just now.
 
     Raises:
-        DemoDataError: If something else is at ``root``, or it can't be written.
+        DemoDataError: If something else is at ``root``, or it can't be written, or scikit-learn is missing.
     """
     root = Path(root).expanduser().resolve()
     wanted = {'made_by': 'res2net_mm', 'version': VERSION, 'seed': seed, 'counts': dict(counts or COUNTS)}
     found = _read_manifest(root, wanted)
     if found:
         return found, False
+    if find_spec('sklearn') is None:  # said before the drawing
+        raise DemoDataError('the digits of the demo data come with scikit-learn: pip install scikit-learn')
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f'.{root.name}-', suffix='.part', dir=root.parent))
@@ -193,7 +200,8 @@ def describe(manifest: dict) -> list[str]:
             + '; '
             + ', '.join(f'{n} {k}' for k, n in held['categories'].items())
         )
-    return lines
+    train, test = (counts[f'digits/{split}'] for split in ('train', 'test'))
+    return [*lines, f'digits: {train} train, {test} test images of handwritten digits']
 
 
 # ---- all the splits ----------------------------------------------------------------------------
@@ -205,7 +213,7 @@ def _write(root: Path, counts: dict[str, int], seed: int, workers: int) -> dict:
     jobs = []
     for split, count in counts.items():
         name = split.split('/')[0]
-        for index in range(count):
+        for index in range(count if name != 'digits' else 0):  # which aren't drawn
             numbers[name] += 1
             jobs.append((split, index, numbers[name]))
     for folder in (
@@ -254,6 +262,7 @@ def _write(root: Path, counts: dict[str, int], seed: int, workers: int) -> dict:
             'sizes': {k: sizes[k] for k in ('small', 'medium', 'large', 'crowd') if sizes[k]},
             'categories': dict(sorted(categories.items(), key=lambda item: (-item[1], item[0]))),
         }
+    _write_digits(root / 'digits', counts['digits/train'], counts['digits/test'])
     return {'files': _count_files(root) + 1, 'objects': objects}
 
 
@@ -572,3 +581,31 @@ def _write_voc_lists(folder: Path, year: str, by_split: dict[str, list[dict]]) -
 
 def _presence(record: dict, label: str) -> int:
     return int(record['present'][label]) if label in record['present'] else -1
+
+
+# ---- digits ------------------------------------------------------------------------------------
+
+
+def _write_digits(root: Path, train: int, test: int) -> None:
+    """Write scikit-learn's handwritten digits, 8 x 8 pixels of 0 ... 16, enlarged, in a folder a class.
+
+    The first of each class are for training, equally many of each, the others for the test. They aren't
+    shuffled: the file seems to go from writer to writer, so the test is of hands not seen in training.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    seen, numbers = Counter(), {'train': [], 'test': []}
+    for number, label in enumerate(digits.target):
+        seen[label] += 1
+        quota = train // 10 + (label < train % 10)
+        numbers['train' if seen[label] <= quota else 'test'].append(number)
+    del numbers['test'][test:]
+    for split in numbers:
+        for label in digits.target_names:
+            (root / split / str(label)).mkdir(parents=True)
+        for number in numbers[split]:
+            image = digits.images[number] * (255 / 16)
+            image = cv2.resize(image, (DIGIT_SIZE, DIGIT_SIZE), interpolation=cv2.INTER_LINEAR)
+            path = root / split / str(digits.target[number]) / f'{number:04d}.png'
+            Image.fromarray(image.round().astype(np.uint8)).save(path)

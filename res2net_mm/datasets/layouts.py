@@ -1,6 +1,7 @@
 """The data sets that the configs use: published archives and figures, and what is made from them."""
 
 import functools
+import hashlib
 import importlib.util
 import json
 import os
@@ -12,6 +13,7 @@ from PIL import Image
 
 from ..errors import UserError
 from ..files import replacing
+from .imagenet import IMAGENET
 from .prepare import Archive, Layout, Problem, Split, is_whole, some
 from .workers import Workers
 
@@ -205,4 +207,43 @@ VOC12AUG = Layout(
     ),
     convert=make_trainaug,
 )
-LAYOUTS = {layout.name: layout for layout in (COCO, VOC07, VOC12AUG)}
+
+# ---- CIFAR-100 ---------------------------------------------------------------------------------
+
+CIFAR_FOLDER = 'cifar-100-python'
+CIFAR = Archive(
+    f'{CIFAR_FOLDER}.tar.gz',
+    'the CIFAR web site, https://www.cs.toronto.edu/~kriz/cifar.html',
+    tuple(f'{CIFAR_FOLDER}/{member}' for member in ('train', 'test', 'meta')),
+)
+
+
+def published(md5: str, count: int, path: Path) -> set[str]:
+    """The numbers of what a file holds, which is known from its being the published one.
+
+    CIFAR's files are pickles. MMPretrain unpickles them after the same comparison; here nothing is unpickled.
+    """
+    digest = hashlib.md5(usedforsecurity=False)
+    with open(path, 'rb') as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    if (found := digest.hexdigest()) != md5:
+        raise ValueError(f"not the published file: its MD5 is {found}, the published one's {md5}")
+    return set(map(str, range(count)))
+
+
+def _cifar(part: str, count: int, md5: str) -> Split:
+    return Split(f'{CIFAR_FOLDER}/{part}', functools.partial(published, md5, count), CIFAR, count)
+
+
+CIFAR100 = Layout(
+    'cifar100',
+    'data/cifar100',
+    (
+        _cifar('train', 50_000, '16019d7e3df5f24257cddd939b257f8d'),
+        _cifar('test', 10_000, 'f0ef6b0ae62326f3e7ffdfab6717acfc'),
+        _cifar('meta', 100, '7973b15100ade9c7d40fb424638fde48'),
+    ),
+    configs='cifar100/r2nx29_6c24w4s_{}.py',
+)
+LAYOUTS = {layout.name: layout for layout in (COCO, VOC07, VOC12AUG, IMAGENET, CIFAR100)}

@@ -1,7 +1,8 @@
 """Brings a published data set into the layout that the configs expect, and says what is missing.
 
-What a data set consists of is data, a ``Layout``; those of the configs are in ``layouts.py``. Nothing is
-downloaded. A file gets its name when it is whole, so a run that was interrupted is simply repeated.
+What a data set consists of is data, a ``Layout``; those of the configs are in ``layouts.py`` and
+``imagenet.py``. Nothing is downloaded. A file gets its name when it is whole, so a run that was interrupted
+is simply repeated.
 """
 
 import contextlib
@@ -41,6 +42,9 @@ class Archive:
         strip (str): What is cut off their start.
         folder (str): What is put before them instead, with a slash at its end.
         optional (str): What needs it, if not everything does.
+        nested (bool): Whether its members are tars, each of whose files go to a folder of the tar's name.
+        places (Callable, optional): Takes the data set's root, and says where below it each member goes, if
+            another file than the archive knows that.
     """
 
     name: str
@@ -49,6 +53,8 @@ class Archive:
     strip: str = ''
     folder: str = ''
     optional: str = ''
+    nested: bool = False
+    places: Callable[[Path], dict[str, str]] | None = None
 
     def target(self, member: str) -> str | None:
         """Where a member goes, below the data set's root; None if it isn't wanted."""
@@ -91,13 +97,19 @@ class Layout:
         exact (tuple[str, ...]): Those of the splits' paths that have no others beside them.
         convert (Callable, optional): Makes what no archive holds: takes the layout, the root, files to make
             again though they are there, and workers; returns problems.
+        configs (str): Which configs the tool names when all is there, ``{}`` for the name.
     """
 
     name: str
     root: str
-    splits: tuple[Split, ...]
+    splits: tuple[Split, ...] = ()
     exact: tuple[str, ...] = ()
     convert: Callable[['Layout', Path, set[Path], Workers], list['Problem']] | None = None
+    configs: str = '*_r2n50_{}.py'
+
+    def check(self, root: Path, workers: Workers) -> 'State':
+        """Look for all that it must hold."""
+        return check_lists(self, root, workers)
 
     @property
     def archives(self) -> list[Archive]:
@@ -166,8 +178,8 @@ def is_whole(path: Path) -> bool:
     return False
 
 
-def check(layout: Layout, root: Path, workers: Workers) -> State:
-    """Look for all that a data set must hold."""
+def check_lists(layout: Layout, root: Path, workers: Workers) -> State:
+    """Look for the lists of a data set, and for the files that they name."""
     state = State()
     there = [(split, root) for split in layout.splits if (root / split.list).is_file()]
     lists = dict(workers.run(_read, there, 'reading lists'))
@@ -275,38 +287,66 @@ def unpack(archive: Archive, path: Path, root: Path, again: set[Path], workers: 
         path (Path): Where it is.
         root (Path): The data set's root.
         again (set[Path]): Files to write in any case.
-        workers (Workers): Who unpacks a zip; a tar is read from its start to its end.
+        workers (Workers): Who unpacks a zip or a tar of tars; another tar is read from its start to its end.
 
     Raises:
         UserError: If the archive is damaged.
     """
-
-    def target(member: str, size: int) -> Path | None:
-        below = archive.target(member)
-        to = below and root / below
-        return to if to and (to in again or not to.is_file() or to.stat().st_size != size) else None
-
+    places = archive.places(root) if archive.places else None
+    target = functools.partial(_target, archive, root, again, places)
     with _damage(archive, path):
         if path.suffix == '.zip':
             with zipfile.ZipFile(path) as file:
                 members = [(i.filename, i.file_size) for i in file.infolist() if not i.is_dir()]
             jobs = [(member, to) for member, size in members if (to := target(member, size))]
             workers.run(functools.partial(_unzip, archive, path), jobs, archive.name)
-        elif path.suffix in ('.tar', '.tgz'):
+        elif archive.nested:
+            with tarfile.open(path) as file:
+                jobs = [(tar.name, tar.offset_data, tar.size) for tar in _files(file)]
+            workers.run(functools.partial(_untar, archive, path, target), jobs, archive.name)
+        elif path.suffix in ('.tar', '.tgz', '.gz'):
             with (
                 rich.progress.open(path, 'rb', description=archive.name, **bar()) as raw,
                 tarfile.open(fileobj=raw) as file,
             ):
-                for member in file:
-                    if member.isfile() and (to := target(member.name, member.size)):
+                for member in _files(file):
+                    if to := target(member.name, member.size):
                         _copy(file.extractfile(member), to)
-                # The loop ends at anything that is no header, be it the end or not.
-                file.fileobj.seek(file.offset)
-                if file.fileobj.read(tarfile.BLOCKSIZE).strip(b'\0'):
-                    raise tarfile.ReadError('something else where a header should be')
         elif to := target(archive.name, path.stat().st_size):
             with open(path, 'rb') as file:
                 _copy(file, to)
+
+
+def _target(
+    archive: Archive, root: Path, again: set[Path], places: dict[str, str] | None, member: str, size: int
+) -> Path | None:
+    below = archive.target(member)
+    if places is not None:
+        below = places.get(below)
+    to = below and root / below
+    return to if to and (to in again or not to.is_file() or to.stat().st_size != size) else None
+
+
+def _files(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    for member in tar:
+        if member.isfile():
+            yield member
+    # The loop ends at anything that is no header, be it the end or not.
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b'\0'):
+        raise tarfile.ReadError('something else where a header should be')
+
+
+def _untar(archive: Archive, path: Path, target: Callable, jobs: list[tuple[str, int, int]]) -> list:
+    with _damage(archive, path), tarfile.open(path) as outer:
+        for name, start, size in jobs:
+            member = tarfile.TarInfo(name)
+            member.offset_data, member.size = start, size
+            with tarfile.open(fileobj=outer.extractfile(member)) as inner:
+                for file in _files(inner):
+                    if to := target(f'{PurePosixPath(name).stem}/{file.name}', file.size):
+                        _copy(inner.extractfile(file), to)
+    return []
 
 
 def _unzip(archive: Archive, path: Path, jobs: list[tuple[str, Path]]) -> list:
@@ -358,14 +398,14 @@ def prepare(layout: Layout, root: Path, archives: Path | None = None, workers: i
         raise UserError(f'--archives {archives}: there is no such folder')
     try:
         with Workers(workers) as crew:
-            state = check(layout, root, crew)
+            state = layout.check(root, crew)
             needed = {problem.archive for problem in state.problems}
             found = [a for a in layout.archives if a in needed and archives and (archives / a.name).is_file()]
             for archive in found:
                 unpack(archive, archives / archive.name, root, state.again, crew)
             made = layout.convert(layout, root, state.again, crew) if state.code and layout.convert else []
             if found or (state.code and layout.convert):
-                state = check(layout, root, crew)
+                state = layout.check(root, crew)
             state.problems += made
             return state
     except OSError as error:
@@ -379,7 +419,7 @@ def report(layout: Layout, root: Path, archives: Path | None, state: State) -> t
     for archive in dict.fromkeys(problem.archive for problem in state.problems if problem.optional):
         there.append(f'not there, and only for {archive.optional}: {_get(archive)}')
     if not wrong:
-        configs = sorted(CONFIGS.resolve().glob(f'*_r2n50_{layout.name}.py'))
+        configs = sorted(CONFIGS.resolve().glob(layout.configs.format(layout.name)))
         there += [f'ready: python tools/train.py {os.path.relpath(config)}' for config in configs] or [
             'ready'
         ]

@@ -43,8 +43,9 @@ class Workers:
         return self
 
     def __exit__(self, *_):
-        for process in self.processes.values():
+        for pipe, process in self.processes.items():
             process.terminate()
+            pipe.close()  # Python drops an exit that falls into a destructor or a callback; this ends it, too
         for process in self.processes.values():
             process.join()
 

@@ -70,14 +70,14 @@ class Backbone(BaseModule):
     def fuse(self, dtype: torch.dtype | None = None) -> 'Backbone':
         """Put the network into inference form: the same outputs, to rounding, in less time.
 
-        Each convolution takes in its normalisation, ReLU and residual; splits are concatenated in place; and maps
-        are laid out as the device computes them fastest (channels last, but for float32 on a GPU). Parameters no
-        longer learn, and a state dict is no longer that of a training. What can't be fused (deformable
-        convolutions, GroupNorm, plugins) stays as it is. A second call changes nothing but the type.
+        Each convolution takes in its normalisation, ReLU and residual; splits are concatenated in place; and
+        maps are laid out as the device computes them fastest (channels last, but for float32 on a GPU).
+        Parameters no longer learn, and a state dict is no longer that of a training. What can't be fused
+        (deformable convolutions, GroupNorm, plugins) stays as it is. A second call changes only the type.
 
         Args:
-            dtype (torch.dtype, optional): What to compute in, such as ``torch.bfloat16``: the weights are converted
-                once, inputs and outputs in every pass. Default: None (as it is).
+            dtype (torch.dtype, optional): What to compute in, such as ``torch.bfloat16``: the weights are
+                converted once, inputs and outputs in every pass. Default: None (as it is).
 
         Returns:
             Backbone: The network itself, in eval mode.
@@ -160,56 +160,6 @@ class StagedBackbone(Backbone):
         self.stages = tuple(names)
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
-
-    def fuse(self, dtype: torch.dtype | None = None) -> 'Backbone':
-        """Put the network into inference form: the same outputs, to rounding, in less time.
-
-        Each convolution takes in its normalisation, ReLU and residual; splits are concatenated in place; and maps
-        are laid out as the device computes them fastest (channels last, but for float32 on a GPU). Parameters no
-        longer learn, and a state dict is no longer that of a training. What can't be fused (deformable
-        convolutions, GroupNorm, plugins) stays as it is. A second call changes nothing but the type.
-
-        Args:
-            dtype (torch.dtype, optional): What to compute in, such as ``torch.bfloat16``: the weights are converted
-                once, inputs and outputs in every pass. Default: None (as it is).
-
-        Returns:
-            Backbone: The network itself, in eval mode.
-
-        Example:
-            >>> import torch
-            >>> from res2net_mm.models import Res2Net
-            >>> network = Res2Net(depth=50).fuse()
-            >>> with torch.no_grad():
-            ...     maps = network(torch.rand(1, 3, 224, 224))
-        """
-        if not self.fused:
-            self.eval()
-            for module in list(self.modules()):
-                if module is not self and hasattr(module, 'fuse'):
-                    module.fuse()
-            self.fuse_stem()
-            self.requires_grad_(False)
-            self.fused = True
-        return self.to(dtype) if dtype else self
-
-    def fuse_stem(self) -> None:
-        """Put what no block is part of into inference form."""
-
-    def taken_in(self, x: Tensor) -> Tensor:
-        """The input as the network computes with it."""
-        if not self.fused:
-            return x
-        dtype = next(p.dtype for p in self.parameters() if p.is_floating_point())
-        last = x.device.type == 'cpu' or dtype is not torch.float32
-        return x.to(dtype=dtype, memory_format=torch.channels_last if last else torch.contiguous_format)
-
-    def given_out(self, features: Tensor, x: Tensor) -> Tensor:
-        """A map of features as others compute with it, of the input's type.
-
-        mmcv's ops, RoIAlign for one, take every map for channels first, and compute nonsense of others.
-        """
-        return features.to(dtype=x.dtype, memory_format=torch.contiguous_format)
 
     def frozen_modules(self) -> Iterable[nn.Module]:
         """The stem and the stages up to ``frozen_stages``."""

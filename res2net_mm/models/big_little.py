@@ -9,7 +9,7 @@ from ..registry import MODELS
 from .backbone import StagedBackbone
 from .bottle2neck import Bottle2neck
 from .conv_norm import build_conv_norm
-from .res2net import blocks_per_stage, make_stage
+from .res2net import blocks_per_stage, check_per_stage, make_stage
 
 
 class BigLittle(nn.Module):
@@ -64,6 +64,11 @@ class BLRes2Net(StagedBackbone):
         in_channels (int): Channels of the images. Default: 3.
         base_channels (int): Channels of the stem and planes of the first stage; each later one has twice
             as many. Default: 64.
+        strides (Sequence[int]): Strides between the resolutions; the first one's is the stem's and must be 1.
+            Default: (1, 2, 2, 2).
+        dilations (Sequence[int]): Dilations of their blocks; a block with a stride keeps that of the ones
+            before it. For output stride 16, as DeepLabv3+ wants it: ``strides=(1, 2, 2, 1), dilations=(1, 1,
+            1, 2)``. Default: (1, 1, 1, 1).
         out_indices (Sequence[int]): Resolutions whose outputs are returned. Default: (0, 1, 2, 3).
         frozen_stages (int): Stem (0) and the blocks of the resolutions up to this one (1 ... 4) neither learn
             nor update their statistics; -1 freezes nothing. Default: -1.
@@ -97,6 +102,8 @@ class BLRes2Net(StagedBackbone):
         groups: int = 1,
         in_channels: int = 3,
         base_channels: int = 64,
+        strides: Sequence[int] = (1, 2, 2, 2),
+        dilations: Sequence[int] = (1, 1, 1, 1),
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         conv_cfg: dict | None = None,
@@ -114,6 +121,9 @@ class BLRes2Net(StagedBackbone):
             raise ValueError(f'alpha={alpha} does not divide base_channels={base_channels}')
         if beta < 1:
             raise ValueError(f'beta={beta} must be at least 1')
+        check_per_stage(4, strides=strides, dilations=dilations)
+        if strides[0] != 1:
+            raise ValueError(f'strides={tuple(strides)}: the first must be 1, there is no block for it')
         self.set_stages([f'layer{i + 1}' for i in range(4)], out_indices, frozen_stages)
         cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN', requires_grad=True))
 
@@ -121,20 +131,21 @@ class BLRes2Net(StagedBackbone):
             names = 'conv', 'bn', 'relu'
             return build_conv_norm(c_in, c_out, kernel_size, stride, relu=relu, names=names, **cfgs)
 
-        def stage(c_in, planes, num_blocks, stride=1, **others):
+        def stage(c_in, planes, rates, stride=1, first=False, **others):
             c_out = planes * Bottle2neck.expansion
             # bL-ResNet-50's published size leaves no convolution in a fusion block's residual path.
             downsample = nn.Sequential()
-            if stride > 1:
+            if first:
                 downsample.append(nn.AvgPool2d(3, stride, padding=1))
             if c_in != c_out:
                 downsample.append(conv(c_in, c_out, relu=False))
             return make_stage(
                 c_in,
                 planes,
-                num_blocks,
+                len(rates),
                 stride=stride,
-                first=stride > 1,
+                multi_grid=rates,
+                first=first,
                 downsample=downsample,
                 scales=scales,
                 base_width=base_width,
@@ -145,10 +156,10 @@ class BLRes2Net(StagedBackbone):
                 **others,
             )
 
-        def big_little(c_in, planes, num_blocks):
+        def big_little(c_in, planes, num_blocks, dilation):
             c_out = planes * Bottle2neck.expansion
-            big = stage(c_in, planes, num_blocks - 1, stride=2, final_relu=False)
-            little = stage(c_in, planes // alpha, max(1, num_blocks // beta - 1))
+            big = stage(c_in, planes, [dilation] * (num_blocks - 1), stride=2, first=True, final_relu=False)
+            little = stage(c_in, planes // alpha, [dilation] * max(1, num_blocks // beta - 1))
             return BigLittle(big, little.append(conv(c_out // alpha, c_out, relu=False)))
 
         c = base_channels
@@ -164,11 +175,14 @@ class BLRes2Net(StagedBackbone):
             ),
             conv(c, c),
         )
-        self.layer1 = nn.Sequential(big_little(c, c, blocks[0]))
-        self.layer2 = stage(4 * c, c, 1, stride=2).append(big_little(4 * c, 2 * c, blocks[1]))
-        self.layer3 = stage(8 * c, 2 * c, 1, stride=2).append(big_little(8 * c, 4 * c, blocks[2]))
-        self.layer3.extend(stage(16 * c, 4 * c, 1))
-        self.layer4 = stage(16 * c, 8 * c, blocks[3], stride=2)
+        d1, d2, d3, d4 = dilations[:4]
+        self.layer1 = nn.Sequential(big_little(c, c, blocks[0], d1))
+        self.layer2 = stage(4 * c, c, [d1], strides[1], first=True)
+        self.layer2.append(big_little(4 * c, 2 * c, blocks[1], d2))
+        self.layer3 = stage(8 * c, 2 * c, [d2], strides[2], first=True)
+        self.layer3.append(big_little(8 * c, 4 * c, blocks[2], d3))
+        self.layer3.extend(stage(16 * c, 4 * c, [d3]))
+        self.layer4 = stage(16 * c, 8 * c, [d3] + [d4] * (blocks[3] - 1), strides[3], first=True)
         self.train()
 
     def forward_stem(self, x: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def conv_norm(
         if residual is None and norm.training and type(norm) is nn.BatchNorm2d:
             offer(out, partial(_normalise, norm, relu), before)
     if residual is not None:
-        out = out + residual
+        out += residual
     return F.relu(out, inplace=True) if relu else out
 
 
@@ -69,7 +69,7 @@ def can_fold(conv: nn.Module, norm: nn.Module) -> bool:
 
 
 def fold(conv: nn.Conv2d, norm: _BatchNorm, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the convolution that does alone what ``conv`` and BN's running statistics do.
+    """Weight and bias of the convolution that does alone what ``conv`` and BN's statistics do.
 
     Args:
         conv (nn.Conv2d): The convolution.
@@ -93,8 +93,8 @@ def inferring(x: Tensor) -> bool:
 class FusedConv2d(nn.Module):
     """A convolution in inference form: its normalisation folded in, residual and ReLU in the same pass.
 
-    On a CPU that pass is oneDNN's, with weights in oneDNN's own layout; elsewhere, and where autograd, a tracer
-    or torch.compile looks on, it is PyTorch's convolution, addition and ReLU.
+    On a CPU that pass is oneDNN's, with a copy of the weights in oneDNN's own layout; elsewhere, and where
+    autograd, a tracer or torch.compile looks on, it is PyTorch's convolution, addition and ReLU.
 
     Args:
         conv (nn.Conv2d): The convolution.
@@ -122,8 +122,10 @@ class FusedConv2d(nn.Module):
 
     def extra_repr(self) -> str:
         """The shape and what else tells the convolution."""
-        shape = tuple(self.weight.shape)
-        return f'{shape}, stride={self.stride}, dilation={self.dilation}, groups={self.groups}, relu={self.relu}'
+        names = 'stride', 'padding', 'dilation', 'groups', 'relu'
+        return ', '.join(
+            [f'{tuple(self.weight.shape)}', *(f'{name}={getattr(self, name)}' for name in names)]
+        )
 
     def forward(self, x: Tensor, residual: Tensor | None = None, overwrite: bool = False) -> Tensor:
         """Map (N, C, H, W) to (N, C_out, H_out, W_out); see :func:`conv_norm`."""
@@ -131,7 +133,7 @@ class FusedConv2d(nn.Module):
             return self._in_one_pass(x, residual, overwrite)
         out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         if residual is not None:
-            out = out + residual
+            out += residual
         return F.relu(out, inplace=True) if self.relu else out
 
     def _in_one_pass(self, x: Tensor, residual: Tensor | None, overwrite: bool) -> Tensor:
@@ -154,9 +156,8 @@ class FusedConv2d(nn.Module):
 
 def _has_onednn(x: Tensor) -> bool:
     """Whether oneDNN computes with such tensors."""
-    if x.device.type != 'cpu' or not torch.backends.mkldnn.enabled or not torch.backends.mkldnn.is_available():
-        return False
-    if not hasattr(torch.ops.mkldnn, '_convolution_pointwise_'):
+    onednn = torch.backends.mkldnn
+    if x.device.type != 'cpu' or not onednn.enabled or not onednn.is_available():
         return False
     return x.dtype is torch.float32 or (
         x.dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()

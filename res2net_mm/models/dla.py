@@ -9,7 +9,7 @@ from ..registry import MODELS
 from .backbone import StagedBackbone
 from .bottle2neck import Bottle2neck
 from .conv_norm import build_conv_norm
-from .res2net import blocks_per_stage
+from .res2net import blocks_per_stage, check_per_stage
 
 TREES = {60: (1, 2, 3, 1)}  # their depth in each stage
 EXPANSION = 2
@@ -26,6 +26,9 @@ class Tree(nn.Module):
         in_channels (int): Channels of the input.
         planes (int): The blocks' planes; the output has twice as many channels.
         stride (int): Stride of the first block. Default: 1.
+        dilation (int): Dilation of the blocks. Default: 1.
+        first_dilation (int, optional): Dilation of the first block. Default: None (as of the others).
+        first (bool): Whether the first block is of the kind that begins a stage. Default: False.
         fuse_input (bool): Whether the last node is handed the (pooled) input. Default: False.
         handed_channels (int): Channels of what else is handed to the last node. Default: 0.
         conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
@@ -40,6 +43,9 @@ class Tree(nn.Module):
         planes: int,
         *,
         stride: int = 1,
+        dilation: int = 1,
+        first_dilation: int | None = None,
+        first: bool = False,
         fuse_input: bool = False,
         handed_channels: int = 0,
         conv_cfg: dict | None = None,
@@ -49,22 +55,29 @@ class Tree(nn.Module):
         super().__init__()
         cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN'))
         out_channels = EXPANSION * planes
+        begin = dict(stride=stride, first=first)
+        first_dilation = first_dilation or dilation
         handed_channels += in_channels if fuse_input else 0
         self.fuse_input = fuse_input
         # ceil_mode: as many rows and columns as the convolutions give, also where the input's number is odd.
         self.pool = nn.MaxPool2d(stride, stride, ceil_mode=True) if stride > 1 else nn.Identity()
-        if depth > 1:
-            self.tree1 = Tree(depth - 1, in_channels, planes, stride=stride, **cfgs, **block)
-            handed_channels += out_channels
-            self.tree2 = Tree(
-                depth - 1, out_channels, planes, handed_channels=handed_channels, **cfgs, **block
+        if (
+            first and stride == 1
+        ):  # as dense as the dilated convolutions, and the same where there was a stride
+            self.pool = nn.Sequential(
+                nn.ZeroPad2d((0, first_dilation, 0, first_dilation)),
+                nn.MaxPool2d(2, 1, dilation=first_dilation),
             )
+        if depth > 1:
+            block.update(cfgs, dilation=dilation)
+            self.tree1 = Tree(depth - 1, in_channels, planes, first_dilation=first_dilation, **begin, **block)
+            handed_channels += out_channels
+            self.tree2 = Tree(depth - 1, out_channels, planes, handed_channels=handed_channels, **block)
             self.root = None
             return
         block.update(cfgs, expansion=EXPANSION)
-        # Unlike in Res2Net, only a block that reduces the resolution is of the kind that begins a stage.
-        self.tree1 = Bottle2neck(in_channels, planes, stride=stride, first=stride > 1, **block)
-        self.tree2 = Bottle2neck(out_channels, planes, **block)
+        self.tree1 = Bottle2neck(in_channels, planes, dilation=first_dilation, **begin, **block)
+        self.tree2 = Bottle2neck(out_channels, planes, dilation=dilation, **block)
         self.project = nn.Identity()
         if in_channels != out_channels:
             self.project = build_conv_norm(in_channels, out_channels, 1, relu=False, **cfgs)
@@ -108,6 +121,10 @@ class Res2NetDLA(StagedBackbone):
         in_channels (int): Channels of the images. Default: 3.
         base_channels (int): Planes of the first stage, whose output has twice as many; each later stage
             has twice the planes of the one before. Default: 64.
+        strides (Sequence[int]): Stride of each stage; the stem's is 2. Default: (2, 2, 2, 2).
+        dilations (Sequence[int]): Dilation of each stage, whose first block keeps that of the stage before,
+            as in the authors' dilated networks. For output stride 16, as DeepLabv3+ wants it:
+            ``strides=(2, 2, 2, 1), dilations=(1, 1, 1, 2)``. Default: (1, 1, 1, 1).
         out_indices (Sequence[int]): Stages whose outputs are returned. Default: (0, 1, 2, 3).
         frozen_stages (int): Stem (0) and stages up to this one (1 ... 4) neither learn nor update their
             statistics; -1 freezes nothing. Default: -1.
@@ -140,6 +157,8 @@ class Res2NetDLA(StagedBackbone):
         groups: int = 1,
         in_channels: int = 3,
         base_channels: int = 64,
+        strides: Sequence[int] = (2, 2, 2, 2),
+        dilations: Sequence[int] = (1, 1, 1, 1),
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         conv_cfg: dict | None = None,
@@ -151,6 +170,7 @@ class Res2NetDLA(StagedBackbone):
     ):
         super().__init__(norm_eval, zero_init_residual, init_cfg)
         trees = blocks_per_stage(depth, TREES)
+        check_per_stage(len(trees), strides=strides, dilations=dilations)
         cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN', requires_grad=True))
         self.set_stages([f'level{i + 2}' for i in range(len(trees))], out_indices, frozen_stages)
 
@@ -165,7 +185,11 @@ class Res2NetDLA(StagedBackbone):
                 trees[i],
                 channels,
                 planes,
-                stride=2,
+                stride=strides[i],
+                dilation=dilations[i],
+                first_dilation=dilations[max(i - 1, 0)],
+                # Unlike in Res2Net, only the block with the stage's stride is of the kind that begins one.
+                first=True,
                 fuse_input=i > 0,
                 scales=scales,
                 base_width=base_width,

@@ -1,8 +1,8 @@
 """Tensors that autograd need not keep, since they are cheap to compute again in the backward pass.
 
 A bottleneck's 1x1 and 3x3 convolutions keep their inputs for the backward pass, BN layers theirs. What lies
-between them (BN and ReLU, Eq. 1's sums, the concatenation) costs next to nothing beside a convolution, so it is
-computed a second time instead of kept.
+between them (BN and ReLU, Eq. 1's sums, the concatenation) costs next to nothing beside a convolution, so it
+is computed a second time instead of kept.
 """
 
 import threading
@@ -41,8 +41,8 @@ class _Recipe:
 def recomputing() -> Iterator[None]:
     """Have autograd keep the recipes that :func:`offer` is given in place of the tensors themselves.
 
-    It changes nothing where nothing is kept for a backward pass, and leaves it to torch.compile, which decides
-    by itself, what to keep.
+    It changes nothing where nothing is kept for a backward pass, nor under torch.compile, which decides by
+    itself what to keep.
     """
     if not torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
         yield
@@ -79,7 +79,8 @@ def offer(tensor: Tensor, function: Callable[..., Tensor], *inputs: Tensor) -> T
 
 def _handle(tensor: Tensor) -> Callable[[], Tensor]:
     """What autograd keeps of a tensor: a function that gives it."""
-    recipe, _ = (getattr(_local, 'recipes', None) or {}).get(tensor.untyped_storage().data_ptr(), (None, None))
+    recipes = getattr(_local, 'recipes', None) or {}
+    recipe, _ = recipes.get(tensor.untyped_storage().data_ptr(), (None, None))
     if recipe is None:
         kept = tensor if tensor.is_leaf else tensor.detach()  # an output kept by its own node is a cycle
         return lambda: kept

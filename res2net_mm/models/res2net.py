@@ -32,6 +32,19 @@ def blocks_per_stage(
     return known[depth]
 
 
+def check_per_stage(num_stages: int, **arguments: Sequence) -> None:
+    """Check that arguments have an entry for each stage.
+
+    Raises:
+        ValueError: If one has fewer.
+    """
+    for name, values in arguments.items():
+        if not 1 <= num_stages <= len(values):
+            raise ValueError(
+                f'num_stages={num_stages}, but {name} has {len(values)} entries: {tuple(values)}'
+            )
+
+
 def make_stage(
     in_channels: int,
     planes: int,
@@ -205,11 +218,7 @@ class Res2Net(StagedBackbone):
             per_stage['stage_with_dcn'] = stage_with_dcn
         for plugin in plugins or []:
             per_stage["a plugin's stages"] = plugin.get('stages') or blocks
-        for name, values in per_stage.items():
-            if not 1 <= num_stages <= len(values):
-                raise ValueError(
-                    f'num_stages={num_stages}, but {name} has {len(values)} entries: {tuple(values)}'
-                )
+        check_per_stage(num_stages, **per_stage)
         self.set_stages([f'layer{i + 1}' for i in range(num_stages)], out_indices, frozen_stages)
 
         self.conv1 = self._stem(in_channels, stem_channels, deep_stem, conv_cfg, norm_cfg)

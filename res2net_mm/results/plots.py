@@ -1,6 +1,8 @@
 """The paper's tables as plots: its own numbers hollow and dashed, what was measured solid."""
 
+import math
 import re
+import textwrap
 from collections import defaultdict
 from pathlib import Path
 
@@ -17,9 +19,10 @@ def plot(tables: list[Table], folder: str | Path) -> list[Path]:
 
     Args:
         tables (list[Table]): The tables; AP by size is drawn of 6 and 8, AP against the scale of 7 and 8,
-            accuracy against the number of parameters of Figure 5.
-        folder (str | Path): Where ``ap_by_size.png``, ``ap_against_scale.png``, ``figure_5.png`` and, of each
-            work directory that the tables' numbers are from, ``curves_NAME.png`` go.
+            accuracy against the number of parameters of Figure 5, the paper's and the demo's.
+        folder (str | Path): Where ``ap_by_size.png``, ``ap_against_scale.png``, ``figure_5.png``,
+            ``figure_5_digits.png`` and, of each work directory that the tables' numbers are from,
+            ``curves_NAME.png`` go.
 
     Returns:
         list[Path]: The pictures.
@@ -91,19 +94,27 @@ def plot_scales(tables: list[Table], path: Path) -> Path:
 
 
 def plot_series(tables: list[Table], folder: Path) -> list[Path]:
-    """Draw what was measured of figures that came as tables: a line for each group of rows."""
+    """Draw what was measured of figures that came as tables: a line for each group of rows.
+
+    The second column is drawn against the first, and a third, if there is one, as its error bars; what else
+    there is isn't.
+    """
     paths = []
     for table in tables:
         series = defaultdict(list)
-        for row in table.rows if table.name.startswith('Figure') else ():
-            if all(cell.measured is not None for cell in row.cells):
-                series[row.labels[0]].append([float(cell.measured) for cell in row.cells])
+        for row in table.rows if 'Figure' in table.name else ():
+            if all(cell.measured is not None for cell in row.cells[:2]):
+                point = [
+                    math.nan if cell.measured is None else float(cell.measured) for cell in row.cells[:3]
+                ]
+                series[row.labels[0]].append(point)
         if series:
             figure, (axis,) = _figure(1)
             for (name, points), colour in zip(series.items(), SERIES):
-                axis.plot(*zip(*points), 'o-', color=colour, label=name)
-            axis.set(xlabel=table.columns[0], ylabel=table.columns[1], title=f'{table.name}, measured')
-            axis.legend(fontsize='small', loc='lower right', frameon=False)
+                axis.errorbar(*zip(*points), fmt='o-', color=colour, label=name, capsize=3)
+            axis.set(xlabel=table.columns[0], ylabel=f'measured {" ± ".join(table.columns[1:3])}')
+            axis.set_title(textwrap.fill(table.title, 70), fontsize='medium')
+            axis.legend(fontsize='small', frameon=False)
             paths.append(_save(figure, folder / f'{table.name.lower().replace(" ", "_")}.png'))
     return paths
 

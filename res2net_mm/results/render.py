@@ -62,8 +62,8 @@ def lines(table: Table, number: dict[Run, int]) -> Iterator[Line]:
                 texts = [_published(cell.published.get(source), row, table) for cell in row.cells]
                 yield Line(source, labels, texts)
                 labels = [''] * len(labels)
-        # A gain's runs are those of its two rows.
-        marked = [bool(cell.runs) and cell.measured is not None and not row.gain for cell in row.cells]
+        # A gain's runs are those of its two rows, a mean's are too many.
+        marked = [bool(c.runs) and c.measured is not None and not (row.gain or c.mean) for c in row.cells]
         marks = [str(number[cell.runs[0]]) if m else '' for m, cell in zip(marked, row.cells)]
         texts = [_measured(cell, row, table) for cell in row.cells]
         one = len({*marks} - {''}) < 2

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import replacing
+from .digits import digits_tables
 from .plots import plot, plot_series
 from .render import FORMATS
 from .tables import demo_tables, paper, paper_tables
@@ -26,14 +27,15 @@ def figure_names() -> list[str]:
 def main(args: argparse.Namespace) -> None:
     """Report on the runs of some work directories, as ``tools/results.py`` was asked to."""
     runs, unreadable = find_runs(args.work_dirs)
-    if args.demo:
-        tables, left_out = demo_tables(runs), []
-    else:
-        names = args.table or [f'Figure {name}' for name in args.figure or ()]
-        try:
+    try:
+        if args.demo:
+            tables, left_out = digits_tables(runs)
+            tables = demo_tables(runs) + tables
+        else:
+            names = args.table or [f'Figure {name}' for name in args.figure or ()]
             tables, left_out = paper_tables(runs, names)
-        except UserError as error:  # without mmpretrain Figure 5's networks can't be counted
-            sys.exit(f'results.py: error: {error}')
+    except UserError as error:  # without mmpretrain Figure 5's networks can't be counted
+        sys.exit(f'results.py: error: {error}')
     ends = [f'left out: {line}' for line in left_out] + [f'warning: {line}' for line in unreadable]
     where = ', '.join(map(str, args.work_dirs))
     if not runs:
@@ -55,7 +57,7 @@ def main(args: argparse.Namespace) -> None:
         if args.plots:
             pictures = plot(tables, args.plots)
         else:  # a figure is drawn unasked, if anything of it was measured
-            pictures = plot_series(tables, Path(args.work_dirs[0])) if args.figure else []
+            pictures = plot_series(tables, Path(args.work_dirs[0])) if args.figure or args.demo else []
         for path in pictures:
             print(f'Plot: {path}', file=sys.stderr)
     except OSError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from ..config import load_config, shipped_configs
+from ..config import digits_configs, load_config, shipped_configs
 from .metrics import COCO_COLUMNS
 from .work_dirs import PER_ITER, Run, deviations, read_config, training_deviations
 
@@ -29,15 +29,17 @@ class Cell:
 
     Attributes:
         published (dict): Numbers, or text that is shown as it is, by source.
-        measured (Decimal, optional): What the runs measured, in the table's unit.
-        runs (list[Run]): Where that is from: a run; for a gain, two.
+        measured (Decimal | int, optional): What the runs measured, in the table's unit; an int is a count.
+        runs (list[Run]): Where that is from: a run; for a gain, two; for a mean, all.
         open (bool): Whether there is something to measure.
+        mean (bool): Whether it is a mean over runs, or their spread.
     """
 
     published: dict[str, Decimal | str]
-    measured: Decimal | None = None
+    measured: Decimal | int | None = None
     runs: list[Run] = field(default_factory=list)
     open: bool = True
+    mean: bool = False
 
     @property
     def reference(self) -> Decimal | None:
@@ -89,8 +91,9 @@ class Table:
 
     @property
     def runs(self) -> list[Run]:
-        """The runs that its numbers are from, in their order."""
-        return list(dict.fromkeys(run for row in self.rows for cell in row.cells for run in cell.runs))
+        """The runs that its numbers are from, in their order, less those of means, which are many."""
+        cells = [cell for row in self.rows for cell in row.cells if not cell.mean]
+        return list(dict.fromkeys(run for cell in cells for run in cell.runs))
 
     @property
     def sources(self) -> dict[str, str]:
@@ -111,12 +114,11 @@ def specs() -> dict[str, dict]:
 
 
 @cache
-def backbone_size(name: str) -> Decimal:
-    """Millions of parameters of a shipped config's backbone."""
+def backbone_size(file: Path, digits: int) -> Decimal:
+    """Millions of parameters of a config's backbone, rounded."""
     from .complexity import complexity  # imports the toolboxes
 
-    size = complexity(load_config(str(shipped_configs()[name])))['backbone']
-    return round(Decimal(size), 2)
+    return round(Decimal(complexity(load_config(str(file)))['backbone']), digits)
 
 
 @cache
@@ -142,7 +144,7 @@ def paper_tables(runs: list[Run], names: Iterable[str] = ()) -> tuple[list[Table
     return [_fill(name, spec, used) for name, spec in chosen.items()], left_out
 
 
-def show(value: Decimal, digits: int, published: Iterable = (), sign: bool = False) -> str:
+def show(value: Decimal | int, digits: int, published: Iterable = (), sign: bool = False) -> str:
     """Write a measured number: a digit more than the published ones, where the metric file has it.
 
     It never looks like a published number that it isn't: until it doesn't, more digits are shown.
@@ -156,8 +158,10 @@ def show(value: Decimal, digits: int, published: Iterable = (), sign: bool = Fal
     return f'{value:{"+" if sign and value else ""}.{places(value, digits, published)}f}'
 
 
-def places(value: Decimal, digits: int, published: Iterable = ()) -> int:
+def places(value: Decimal | int, digits: int, published: Iterable = ()) -> int:
     """How many decimals :func:`show` gives a number."""
+    if isinstance(value, int):
+        return 0
     exact = max(digits, -value.as_tuple().exponent)
     n = min(exact, digits + 1)
     while n < exact and round(value, n) in published:
@@ -260,7 +264,7 @@ def _fill(name: str, spec: dict, used: dict[tuple, tuple[Run, list[str]]]) -> Ta
                 cell.open = 'metrics' not in group or (metric is not None and 'config' in entry)
                 slot = (entry.get('config'), column in spec.get('tta', ()), group.get('boxes'))
                 if metric == 'backbone':
-                    cell.measured = backbone_size(entry['config'])
+                    cell.measured = backbone_size(shipped_configs()[entry['config']], spec['digits'])
                 elif metric and slot in used:
                     run, marked[run] = used[slot]
                     cell.runs = [run]
@@ -321,11 +325,12 @@ def demo_tables(runs: list[Run]) -> list[Table]:
     """Runs on the demo data: a table for each experiment and kind of output, with gains over the ResNet twin.
 
     Args:
-        runs (list[Run]): What was run, by time; what isn't on the demo data is left out.
+        runs (list[Run]): What was run, by time; what isn't on the demo data is left out, and what is on its
+            digits (see :func:`~res2net_mm.results.digits.digits_tables`).
     """
     newest = {}
     for run in runs:
-        if run.demo and run.names:
+        if run.demo and run.names and not digits_configs().keys() & set(run.names):
             name = max(run.work_dir.glob('*.py'), key=lambda p: p.stat().st_mtime).stem
             how = ['multi-scale + flip'] if run.tta else []
             how += [f'{run.boxes} boxes'] if run.boxes else []

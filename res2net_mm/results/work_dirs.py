@@ -14,7 +14,7 @@ from mmengine.config import Config
 from ..datasets.demo import COUNTS, MANIFEST
 from .curves import read_records
 
-DEMO_IMAGES = {COUNTS[split] for split in ('coco/val', 'VOC2007/test', 'VOC2012/val')}
+DEMO_IMAGES = {COUNTS[split] for split in ('coco/val', 'VOC2007/test', 'VOC2012/val', 'digits/test')}
 
 # Keys that decide neither what a model computes in a test nor what is evaluated how.
 PLACES = {'data_root', 'backend_args', 'download', 'lazy_init', 'outfile_prefix', 'use_mp_eval'}
@@ -294,7 +294,8 @@ def training_deviations(run: Run, shipped: dict) -> list[str]:
     trained = training(run)
     if trained is None:
         return ['no record of it']
-    lines = []
+    half = any(hook.get('half') for hook in run.cfg.get('custom_hooks') or [])
+    lines = ['tested in half precision (--half)'] if half else []
     for cfg in trained.cfgs:
         pairs = {key: (cfg.get(key), shipped.get(key)) for key in TRAINING}
         pairs['model'] = (cfg['model'], shipped['model'])

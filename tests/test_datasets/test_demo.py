@@ -15,9 +15,11 @@ from pycocotools.mask import iou
 
 from res2net_mm.datasets.demo import (
     COUNTS,
+    DIGIT_SIZE,
     PERSON_DETECTIONS,
     VOC_CLASSES,
     DemoDataError,
+    _write_digits,
     describe,
     make_demo_data,
     polygons,
@@ -28,7 +30,7 @@ from res2net_mm.datasets.demo_figures import FIGURES, KEYPOINTS, person
 from res2net_mm.datasets.demo_scenes import draw_scene
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'make_demo_data.py'
-TINY = dict.fromkeys(COUNTS, 3) | {'coco/train': 42, 'coco/val': 8}
+TINY = dict.fromkeys(COUNTS, 3) | {'coco/train': 42, 'coco/val': 8, 'digits/train': 23}
 TINIEST = dict.fromkeys(COUNTS, 1)
 
 
@@ -389,6 +391,69 @@ def test_mmpose_reads_coco(root):
     assert Path(info['img_path']).is_file() and info['keypoints'].shape == (1, 17, 2)
 
 
+# ---- digits --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def digits(tmp_path_factory):
+    """All of them, by split and class."""
+    root = tmp_path_factory.mktemp('digits')
+    _write_digits(root, COUNTS['digits/train'], COUNTS['digits/test'])
+    return {
+        split: {folder.name: sorted(folder.iterdir()) for folder in sorted((root / split).iterdir())}
+        for split in ('train', 'test')
+    }
+
+
+def test_digits_are_split_by_class_and_none_is_in_both(digits):
+    names = {
+        split: [path.name for paths in classes.values() for path in paths]
+        for split, classes in digits.items()
+    }
+    assert all(list(classes) == list('0123456789') for classes in digits.values())
+    assert {len(paths) for paths in digits['train'].values()} == {50} and len(names['test']) == 1297
+    assert len({*names['train'], *names['test']}) == 1797  # all that scikit-learn has
+    for label in digits['train']:  # in its order, so that hands aren't in both
+        assert digits['train'][label][-1].name < digits['test'][label][0].name
+
+
+def test_digits_are_scikit_learns_enlarged(digits):
+    from sklearn.datasets import load_digits
+
+    expected = load_digits()
+    for split in digits:
+        for label, paths in digits[split].items():
+            path = paths[-1]
+            with Image.open(path) as image:
+                assert image.size == (DIGIT_SIZE, DIGIT_SIZE) == (32, 32) and image.mode == 'L'
+                pixels = np.asarray(image, float)
+            assert expected.target[int(path.stem)] == int(label)
+            blocks = pixels.reshape(8, 4, 8, 4)[:, 1:3, :, 1:3].mean(
+                (1, 3)
+            )  # the middles of the 8 x 8 pixels
+            original = expected.images[int(path.stem)] * 255 / 16
+            assert np.corrcoef(blocks.ravel(), original.ravel())[0, 1] > 0.98
+            assert abs(blocks - original).mean() < 20
+
+
+def test_mmpretrain_reads_digits(root):
+    from mmpretrain.datasets import CustomDataset
+
+    for split, labels in (('train', [0] * 3 + [1] * 3 + [2] * 3), ('test', None)):
+        dataset = CustomDataset(data_root=str(root / 'digits'), data_prefix=split, pipeline=[])
+        assert dataset.CLASSES == tuple('0123456789') and len(dataset) == TINY[f'digits/{split}']
+        if labels:  # 23: three of the first three classes, two of the others
+            assert dataset.get_gt_labels().tolist() == labels + [n for n in range(3, 10) for _ in range(2)]
+
+
+def test_without_scikit_learn_nothing_is_drawn(tmp_path, monkeypatch, root):
+    monkeypatch.setattr('res2net_mm.datasets.demo.find_spec', lambda name: None)
+    with pytest.raises(DemoDataError, match='^[^\\n]*pip install scikit-learn$'):
+        make_demo_data(tmp_path / 'demo', TINIEST)
+    assert list(tmp_path.iterdir()) == []
+    assert not make_demo_data(root, TINY)[1]  # what is complete needs it no more
+
+
 # ---- writing -------------------------------------------------------------------------------------
 
 
@@ -401,7 +466,8 @@ def test_complete_data_are_left_alone(root):
     before = {path: path.stat().st_mtime_ns for path in root.rglob('*')}
     manifest, written = make_demo_data(root, TINY)
     assert not written and before == {path: path.stat().st_mtime_ns for path in root.rglob('*')}
-    assert any('42 train, 8 val images' in line for line in describe(manifest))
+    lines = describe(manifest)
+    assert any('42 train, 8 val images' in line for line in lines) and '23 train, 3 test images' in lines[-1]
 
 
 def test_nothing_but_the_data_is_left_behind(root):

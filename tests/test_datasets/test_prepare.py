@@ -289,7 +289,8 @@ def test_what_was_unpacked_by_hand_is_converted(root, archives):
 
 
 def test_published_figures():
-    counts = {s.list: s.count for layout in layouts.LAYOUTS.values() for s in layout.splits}
+    published = (layouts.COCO, layouts.VOC07, layouts.VOC12AUG)
+    counts = {s.list: s.count for layout in published for s in layout.splits}
     assert counts['annotations/instances_train2017.json'] == 118_287
     assert counts['annotations/person_keypoints_val2017.json'] == 5_000
     assert counts['VOC2007/ImageSets/Main/trainval.txt'] + counts['VOC2007/ImageSets/Main/test.txt'] == 9_963
@@ -683,3 +684,28 @@ def test_killed_worker_is_noticed(root):
     env = {**os.environ, 'PYTHONPATH': str(ROOT)}
     done = subprocess.run([sys.executable, script], env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and 'UserError: a worker process died' in done.stderr
+
+
+def test_worker_that_misses_its_end_is_not_waited_for(root):
+    root.mkdir()
+    code = (
+        'import os, signal\n'
+        'from res2net_mm.datasets.workers import Workers\n'
+        'from res2net_mm.errors import UserError\n'
+        'def work(jobs):\n'
+        "    if jobs == ['stay']:\n"
+        '        try:\n'
+        "            open('there', 'x').close(), signal.pause()\n"
+        '        except SystemExit:\n'
+        '            return []\n'
+        "    while not os.path.exists('there'): pass\n"
+        "    raise UserError('enough')\n"
+        "if __name__ == '__main__':\n"
+        '    with Workers(2) as crew:\n'
+        "        crew.run(work, ['stay', 'fail'], 'working')\n"
+    )
+    (root / 'script.py').write_text(code)
+    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    command = [sys.executable, 'script.py']
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.endswith('UserError: enough\n')

@@ -77,6 +77,30 @@ def test_the_branches_are_added_before_the_relu():
     torch.testing.assert_close(module(x), F.relu(little + big[:, :, rows][:, :, :, columns]))
 
 
+@pytest.mark.parametrize('size', [(96, 64), (75, 98)])
+def test_at_output_stride_16_it_computes_the_same_more_densely(size):
+    """The strided network's last maps are every second row and column of the dilated one's."""
+    arguments = dict(depth=(2, 3, 2, 3), base_channels=16, scales=3, base_width=8)
+    strided = randomise(BLRes2Net(**arguments))
+    dilated = BLRes2Net(**arguments, strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2)).eval()
+    dilated.load_state_dict(strided.state_dict(), strict=True)
+    x = image(2, 3, *size)
+    with torch.no_grad():
+        outs, expected = dilated(x), strided(x)
+    assert outs[3].shape[2:] == outs[2].shape[2:] == expected[2].shape[2:]
+    assert torch.equal(outs[2], expected[2])
+    torch.testing.assert_close(outs[3][:, :, ::2, ::2], expected[3])
+    assert [block.convs[0].dilation[0] for block in dilated.layer4] == [1, 2, 2]
+
+
+def test_at_output_stride_8():
+    network = randomise(BLRes2Net(**TINY, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)))
+    outs = network(image(2, 3, 75, 98))
+    assert [tuple(out.shape[2:]) for out in outs] == [(19, 25), (10, 13), (10, 13), (10, 13)]
+    little, big = network.layer3[1].little, network.layer3[1].big
+    assert little[0].convs[0].dilation == big[0].convs[0].dilation == (2, 2)
+
+
 def test_only_blocks_with_a_stride_begin_a_stage():
     for name, block in on_meta().named_modules():
         if hasattr(block, 'hierarchical'):
@@ -94,6 +118,8 @@ def test_only_blocks_with_a_stride_begin_a_stage():
         (dict(alpha=3), 'alpha=3 does not divide base_channels=64'),
         (dict(beta=0), 'beta=0'),
         (dict(scales=0), 'scales=0'),
+        (dict(strides=(1, 2, 2)), r'strides has 3 entries: \(1, 2, 2\)'),
+        (dict(strides=(2, 2, 2, 2)), r'strides=\(2, 2, 2, 2\): the first must be 1'),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -134,6 +134,23 @@ def test_shapes(size):
     ]
 
 
+@pytest.mark.parametrize('size', [(96, 64), (75, 98)])
+def test_at_output_stride_16_it_computes_the_same_more_densely(size):
+    """The strided network's last maps are every second row and column of the dilated one's."""
+    arguments = dict(depth=(1, 1, 2, 2), base_channels=16, scales=3, base_width=8)
+    strided = randomise(Res2NetDLA(**arguments))
+    dilated = Res2NetDLA(**arguments, strides=(2, 2, 2, 1), dilations=(1, 1, 1, 2)).eval()
+    dilated.load_state_dict(strided.state_dict(), strict=True)
+    x = image(2, 3, *size)
+    with torch.no_grad():
+        outs, expected = dilated(x), strided(x)
+    assert outs[3].shape[2:] == outs[2].shape[2:] == expected[2].shape[2:]
+    assert torch.equal(outs[2], expected[2])
+    torch.testing.assert_close(outs[3][:, :, ::2, ::2], expected[3])
+    rates = [m.dilation[0] for m in dilated.level5.modules() if getattr(m, 'kernel_size', 0) == (3, 3)]
+    assert rates == [1, 1] + [2] * 6
+
+
 def test_channels_are_those_that_an_fpn_is_given():
     with torch.device('meta'):
         assert [out.shape[1] for out in Res2NetDLA()(torch.empty(1, 3, 64, 64))] == [128, 256, 512, 1024]
@@ -148,6 +165,8 @@ def test_channels_are_those_that_an_fpn_is_given():
         (dict(scales=0), 'scales=0'),
         (dict(groups=0), 'groups=0'),
         (dict(base_width=0), 'base_width=0'),
+        (dict(strides=(2, 2, 2)), r'strides has 3 entries: \(2, 2, 2\)'),
+        (dict(dilations=(1,)), 'dilations has 1 entries'),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -15,9 +15,7 @@ from res2net_mm.models.recompute import offer, recomputing
 SMALL = dict(base_channels=16, scales=3, base_width=8)
 NETWORKS = {
     'Res2Net': lambda **kw: Res2Net((1, 2, 1, 1), stem_channels=16, **SMALL, **kw),
-    'v1b': lambda **kw: Res2Net(
-        (1, 2, 1, 1), stem_channels=16, deep_stem=True, avg_down=True, **SMALL, **kw
-    ),
+    'v1b': lambda **kw: Res2Net((1, 2, 1, 1), stem_channels=16, deep_stem=True, avg_down=True, **SMALL, **kw),
     'DLA': lambda **kw: Res2NetDLA((1, 2, 1, 1), **SMALL, **kw),
     'Big-Little': lambda **kw: BLRes2Net((2, 3, 2, 2), **SMALL, **kw),
     'CIFAR': lambda **kw: Res2NeXtCIFAR((2, 1, 2), groups=2, with_se=True, **SMALL, **kw),

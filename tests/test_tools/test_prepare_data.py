@@ -20,3 +20,18 @@ def test_prepare_data(run, tmp_path):
     assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
     assert 'prepare_data.py: error: annotations_trainval2017.zip is damaged or incomplete' in result.stderr
     assert run('prepare_data.py', 'nothing').returncode == 2
+
+
+def test_prepare_data_of_classifiers(run, tmp_path):
+    (tmp_path / 'data/imagenet/val/n01440764').mkdir(parents=True)
+    result = run('prepare_data.py', 'imagenet')
+    assert result.returncode == 1 and '          0  train/*/*.JPEG' in result.stdout
+    assert 'ILSVRC2012_img_train.tar, from the ImageNet web site' in result.stderr
+    result = run('prepare_data.py', 'cifar100', '--root', 'here')
+    assert result.returncode == 1 and 'here is not ready:\n  cifar-100-python/train: missing' in result.stderr
+    (tmp_path / 'here/cifar-100-python').mkdir(parents=True)
+    (tmp_path / 'here/cifar-100-python/meta').write_bytes(b'')
+    result = run('prepare_data.py', 'cifar100', '--root', 'here')
+    assert (
+        result.returncode == 2 and 'meta: damaged: not the published file: its MD5 is d41d8' in result.stderr
+    )

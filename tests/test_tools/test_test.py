@@ -1,3 +1,4 @@
+import json
 import os
 import pickle
 
@@ -19,6 +20,34 @@ def test_prints_the_table_and_writes_predictions_and_pictures(trained, tiny_conf
     assert len(pictures) == 3
     original = cv2.imread(str(tiny_config.parent / 'demo/coco/val2017' / pictures[0].name))
     assert cv2.imread(str(pictures[0])).shape[1] == 2 * original.shape[1]  # ground truth | predictions
+
+
+def test_inference_form_is_the_default_and_gives_the_same_metrics(trained, tiny_config, run, tmp_path):
+    work_dir, _ = trained
+    metrics = {}
+    for option in ('--no-fuse', '--work-dir', '--half'):
+        options = dict.fromkeys([option, '--work-dir', tmp_path / option.strip('-')])
+        result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', *options)
+        assert result.returncode == 0, result.stderr[-3000:]
+        (file,) = (tmp_path / option.strip('-')).glob('*/2*.json')
+        metrics[option] = json.loads(file.read_text())
+    for name, value in metrics['--no-fuse'].items():
+        if name.startswith('coco/'):
+            assert abs(metrics['--work-dir'][name] - value) <= 1e-4
+            assert abs(metrics['--half'][name] - value) <= 0.05
+
+
+def test_compiles(trained, tiny_config, run, tmp_path):
+    work_dir, _ = trained
+    result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--compile')
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert 'AP50' in result.stdout
+
+
+def test_half_needs_the_inference_form(trained, tiny_config, run):
+    work_dir, _ = trained
+    result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--no-fuse', '--half')
+    assert result.returncode == 2 and '--no-fuse turns off' in result.stderr
 
 
 def test_tta_where_the_config_has_none(trained, tiny_config, run):

@@ -75,6 +75,17 @@ def test_amp_on_a_cpu_trains_in_bfloat16(tiny_config, run, tmp_path):
     assert all(v.dtype != torch.bfloat16 for v in state.values())  # the weights stay in float32
 
 
+def test_channels_last(trained, tiny_config, run, tmp_path):
+    result = run('train.py', tiny_config, '--work-dir', tmp_path / 'run', '--channels-last')
+    assert result.returncode == 0, result.stderr
+    (ours, _), (theirs, _) = read_scalars(tmp_path / 'run'), read_scalars(trained[0])
+    for a, b in zip(ours, theirs, strict=True):
+        assert abs(a['loss'] - b['loss']) < 1e-2 * b['loss']
+    state = read_checkpoint(tmp_path / 'run' / 'epoch_1.pth')['state_dict']
+    weight = state['backbone.layer1.0.convs.0.weight']
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_two_processes(tiny_config, run, tmp_path):
     result = run('dist_train.sh', tiny_config, 2, '--work-dir', tmp_path / 'run', PORT=free_port(),
                  CUDA_VISIBLE_DEVICES='')  # fmt: skip

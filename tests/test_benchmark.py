@@ -1,0 +1,113 @@
+import argparse
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from res2net_mm import benchmark
+from res2net_mm.benchmark import Contender, measure, memory, ours
+from res2net_mm.errors import UserError
+
+TINY = dict(depth=(1, 1, 1, 1), base_channels=8, stem_channels=8, base_width=4)
+FUSED = Contender('fused', ours(**TINY), fused=True)
+PLAIN = Contender('plain', ours(**TINY))
+GONE = Contender('gone', ours(**TINY), package='no_such_package')
+ALONE = Contender('alone', ours(**TINY), fused=True, alone=True)
+
+
+def options(**given):
+    defaults = dict(
+        benchmarks=['inference'],
+        shapes=[(1, 3, 64, 64)],
+        runs=3,
+        threads=None,
+        device='cpu',
+        compile=False,
+        json=None,
+        plots=None,
+    )
+    return argparse.Namespace(**{**defaults, **given})
+
+
+def test_memory_counts_the_peak_and_what_is_left():
+    def use():
+        a = torch.zeros(1000)
+        b = torch.ones(1000)
+        del a
+        return b
+
+    assert memory(use) == (8000, 4000)
+    assert memory(lambda: None) == (0, 0)
+
+
+def test_measures_in_turns_and_leaves_out_what_is_not_installed(monkeypatch):
+    order = []
+    real = benchmark.prepare
+
+    def prepare(contender, *args):
+        run = real(contender, *args)
+        return lambda: order.append(contender.name) or run()
+
+    monkeypatch.setattr(benchmark, 'prepare', prepare)
+    timings = measure([PLAIN, GONE, FUSED, ALONE], (1, 3, 32, 32), 2, False, 'cpu')
+    assert [t.name for t in timings] == ['plain', 'fused', 'alone']
+    assert order[-6:] == ['plain', 'fused', 'alone'] * 2
+    for timing in timings:
+        assert len(timing.seconds) == 2 and min(timing.seconds) <= timing.median <= max(timing.seconds)
+        assert (timing.peak > 0) == (timing.name != 'alone') and timing.kept is None
+
+
+def test_a_training_step_keeps_more_than_nothing_and_less_with_frozen_norms():
+    frozen = Contender('frozen', ours(**TINY, **benchmark.FROZEN))
+    last = Contender('last', ours(**TINY), channels_last=True)
+    learning, frozen, last = measure([PLAIN, frozen, last], (2, 3, 64, 64), 1, True, 'cpu')
+    assert 0 < frozen.kept < learning.kept <= learning.peak and last.kept > 0
+
+
+def test_reports_as_tables_json_and_plots(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(benchmark, 'INFERENCE', [PLAIN, GONE, FUSED])
+    monkeypatch.setitem(benchmark.RATIOS, 'inference', [('plain', 'fused'), ('gone', 'fused')])
+    monkeypatch.setattr(benchmark, 'GROWTH', (32, 64))
+    shapes = [(1, 3, 64, 64), (1, 3, 32, 32)]
+    given = options(
+        benchmarks=['inference', 'sizes'],
+        shapes=shapes,
+        json=str(tmp_path / 'b.json'),
+        plots=tmp_path / 'plots',
+    )
+    benchmark.main(given)
+    printed = capsys.readouterr().out
+    for text in ('threads: ', 'torch ', '1x3x64x64', 'median ms', 'Not installed, left out: gone'):
+        assert text in printed
+    report = json.loads((tmp_path / 'b.json').read_text())
+    assert report['machine']['threads'] == str(torch.get_num_threads())
+    assert [s['shape'] for s in report['sections']] == [list(s) for s in shapes] * 2
+    (ratio,) = report['sections'][0]['ratios']
+    plain, fused = report['sections'][0]['timings']
+    assert ratio['ratio'] == pytest.approx(sorted(plain['seconds'])[1] / sorted(fused['seconds'])[1])
+    assert [path.name for path in (tmp_path / 'plots').iterdir()] == ['cost_by_size.png']
+
+
+def test_runtimes_stand_beside_table_3(monkeypatch):
+    monkeypatch.setattr(benchmark, 'ours', lambda **kw: ours(**{**TINY, 'base_width': kw['base_width'] // 8}))
+    (section,) = benchmark.table3(options(runs=1))
+    published = {r['of']: round(r['paper'], 4) for r in section['ratios'] if not r['of'].endswith('fused')}
+    assert published == {
+        'Res2Net-50 48w×2s': round(148 / 149, 4),
+        'Res2Net-50 26w×4s': round(153 / 149, 4),
+        'Res2Net-50 14w×8s': round(172 / 149, 4),
+        'Res2Net-50-L 18w×4s': round(106 / 149, 4),
+    }
+    assert all(r['ratio'] > 0 for r in section['ratios'])
+
+
+def test_a_gpu_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(UserError, match='PyTorch sees no GPU'):
+        benchmark.main(options(device='cuda'))
+
+
+def test_every_peer_can_be_built():
+    for contender in (*benchmark.INFERENCE, *benchmark.COMPILED, *benchmark.TRAINING):
+        assert isinstance(contender.build(), nn.Module)
