@@ -26,7 +26,11 @@ from .preflight import check_names
 FORMATS = {'.onnx': ('onnx', 'onnxruntime', 'onnxscript'), '.pt2': ()}  # and the packages that each needs
 OPSET = 18
 TOLERANCE = 1e-4
-TRACED = 2, 128, 160  # batch, height and width; no map is of one row or column, which would be taken for fixed
+TRACED = (
+    2,
+    128,
+    160,
+)  # batch, height and width; no map is of one row or column, which would be taken for fixed
 CHECKED = (1, 97, 131), (3, 64, 96)
 
 
@@ -45,11 +49,12 @@ def run(args: argparse.Namespace) -> None:
     difference, maps = export(network, args.out, metadata)
     name, size = type(network).__name__, Path(args.out).stat().st_size
     print(f'{args.out} ({size / 1e6:.1f} MB): {name} in inference form; weights: {weights}')
-    print(f'  takes (batch, {_in_channels(network)}, height, width)', metadata.get('input', ''))
+    images = metadata.get('input', 'of what, the config does not say')
+    print(f'  takes (batch, {_in_channels(network)}, height, width): {images}')
     for name, (channels, stride) in maps.items():
         print(f'  {name}: {channels} channels at stride {stride}')
     sizes = ' and '.join('x'.join(map(str, size)) for size in CHECKED)
-    print(f"Checked on {sizes} (batch, height, width): within {difference:.1e} of PyTorch's maps, by their largest values")
+    print(f"Checked on {sizes} images: within {difference:.1e} of PyTorch's maps, by their largest values")
 
 
 def check_format(path: str | Path) -> None:
@@ -79,7 +84,7 @@ def load_backbone(cfg: Config, checkpoint: str | None = None) -> tuple[Backbone,
         tuple[Backbone, str]: The network, and where its weights are from.
 
     Raises:
-        UserError: If there is no such backbone or it isn't this package's, or the checkpoint isn't the network's.
+        UserError: If there is no such backbone, it isn't this package's, or the checkpoint isn't its.
     """
     backbone = (cfg.get('model') or {}).get('backbone')
     if not backbone:
@@ -96,13 +101,17 @@ def load_backbone(cfg: Config, checkpoint: str | None = None) -> tuple[Backbone,
             load_pretrained(network, checkpoint)
             return network, str(checkpoint)
         network.init_weights()
-    cfgs = [backbone.init_cfg] if isinstance(backbone.get('init_cfg'), dict) else backbone.get('init_cfg') or []
+    cfgs = (
+        [backbone.init_cfg] if isinstance(backbone.get('init_cfg'), dict) else backbone.get('init_cfg') or []
+    )
     pretrained = [c['checkpoint'] for c in cfgs if 'checkpoint' in c]
-    return network, ', '.join(map(str, pretrained)) or 'RANDOM (no checkpoint, and none in model.backbone.init_cfg)'
+    return network, ', '.join(
+        map(str, pretrained)
+    ) or 'RANDOM (no checkpoint, and none in model.backbone.init_cfg)'
 
 
 def describe_input(cfg: Config) -> dict[str, str]:
-    """What images a config's backbone expects, as its data preprocessor makes them; empty if it doesn't say."""
+    """What images a config's backbone expects, as its data preprocessor makes them; empty if it has none."""
     given = {**(cfg.get('data_preprocessor') or {}), **(cfg.model.get('data_preprocessor') or {})}
     if not given.get('mean') or not given.get('std'):
         return {}
@@ -123,12 +132,12 @@ def export(
     Args:
         network (Backbone): Any of this package's networks, on the CPU. It is put into inference form.
         path (str | Path): ``NAME.onnx`` or ``NAME.pt2``.
-        metadata (Mapping[str, str], optional): What the file is to say beside the network's name and strides: in
-            ONNX as its metadata, in a ``.pt2`` as its extra file ``metadata.json``. Default: nothing.
+        metadata (Mapping[str, str], optional): What the file is to say beside the network's name and strides:
+            in ONNX as its metadata, in a ``.pt2`` as its extra file ``metadata.json``. Default: nothing.
 
     Returns:
-        tuple[float, dict]: The largest difference found, by the largest value of the map it is in, and each map's
-        channels and stride.
+        tuple[float, dict]: The largest difference found, by the largest value of the map it is in, and each
+        map's channels and stride.
 
     Raises:
         UserError: If the network can't be exported, the file can't be written, or it computes something else.
@@ -148,7 +157,9 @@ def export(
     path = Path(path)
     check_format(path)
     if any(hasattr(module, 'conv_offset') for module in network.modules()):
-        raise UserError("deformable convolutions can't be exported: mmcv's have no counterpart in PyTorch or ONNX")
+        raise UserError(
+            "deformable convolutions can't be exported: mmcv's have no counterpart in PyTorch or ONNX"
+        )
     network.eval()
     generator = torch.Generator().manual_seed(0)
     images = [torch.randn(n, _in_channels(network), h, w, generator=generator) for n, h, w in CHECKED]
@@ -171,7 +182,8 @@ def export(
             difference = max(_difference(run(x), y) for x, y in zip(images, expected))
             if not difference <= TOLERANCE:
                 raise UserError(
-                    f"{path} was not written: what it computes differs by {difference:.1e} of a map's largest value"
+                    f'{path} was not written: what it computes differs from the network by {difference:.1e} '
+                    "of a map's largest value"
                 )
     except OSError as error:
         raise UserError(f'could not write {path}: {error.strerror or error}') from None
@@ -193,10 +205,12 @@ def _as_tuple(maps: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def _difference(maps: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """The largest difference, by the largest value of its map; infinite where shapes differ or values are none."""
+    """The largest difference, by the largest value of its map; infinite for other shapes or not a number."""
     if [m.shape for m in maps] != [m.shape for m in expected]:
         return float('inf')
-    by_map = torch.stack([(a - b).abs().max() / b.abs().max().clamp(min=1e-12) for a, b in zip(maps, expected)])
+    by_map = torch.stack(
+        [(a - b).abs().max() / b.abs().max().clamp(min=1e-12) for a, b in zip(maps, expected)]
+    )
     return float(by_map.nan_to_num(float('inf')).max())
 
 
@@ -209,8 +223,8 @@ def _trace(network: Backbone) -> ExportedProgram:
         dynamic_shapes=(free,),
         prefer_deferred_runtime_asserts_over_guards=True,
     )
-    # PyTorch derives a pooled map's size by asking whether the input's is even, and notes the answer as a condition
-    # on all images, though the size follows from the same formula either way.
+    # To know a pooled map's size PyTorch asks whether the input's is even, and notes the answer as a
+    # condition on all images, though the size follows from the same formula either way.
     graph = program.graph
     for node in list(graph.nodes):
         if node.target is torch.ops.aten._assert_scalar.default:

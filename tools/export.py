@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write a config's backbone, in inference form, as ONNX or as a program of torch.export, and check the file."""
+"""Write a config's backbone, in inference form, as ONNX or as a torch.export program, and check the file."""
 
 import argparse
 import sys
@@ -13,7 +13,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file, or res2net_mm::NAME.py for a shipped one')
     parser.add_argument(
-        'checkpoint', nargs='?', help="a whole model's or a backbone's (the weights of model.backbone.init_cfg)"
+        'checkpoint',
+        nargs='?',
+        help="a whole model's or a backbone's (the weights of model.backbone.init_cfg)",
     )
     parser.add_argument('out', help='NAME.onnx or NAME.pt2')
     parser.add_argument(
