@@ -147,6 +147,8 @@ class FusedConv2d(nn.Module):
             relu = 'relu' if self.relu else 'none'
             return onednn._convolution_pointwise(x, self._packed, self.bias, *geometry, relu, [], '')
         relu = 'relu' if self.relu else None
+        if not overwrite and residual.shape[2:] == (1, 1):  # oneDNN refuses one's format then
+            residual, overwrite = residual.clone(), True
         add = onednn._convolution_pointwise_ if overwrite else onednn._convolution_pointwise
         args = (residual, x) if overwrite else (x, residual)
         return add.binary(*args, self._packed, self.bias, *geometry, 'add', 1.0, relu, [], '')

@@ -134,6 +134,15 @@ def test_other_sizes_follow_one_another():
             assert_close(network(image('', *size)), maps_)
 
 
+@pytest.mark.parametrize('name', ['Res2Net', 'DLA', 'Big-Little'])
+def test_maps_of_one_pixel(name):
+    network = build(name)
+    x = image(name, 1, 3, 16, 9)
+    with torch.no_grad():
+        expected = network(x)
+        assert_close(network.fuse()(x), expected)
+
+
 def test_exports_in_inference_form():
     network = build('v1b').fuse()
     x = image()
