@@ -1,6 +1,7 @@
 """Runs of ``tools/train.py`` and ``tools/test.py``: from their arguments to mmengine's Runner."""
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -58,7 +59,10 @@ def main(run: Callable[[argparse.Namespace], None], args: argparse.Namespace) ->
     try:
         with safe_loading():
             run(args)
-        if torch.distributed.is_initialized():  # else its threads now and then abort a process that ends
+        if torch.distributed.is_initialized():
+            # The group's threads now and then abort a process that ends before they do; a model that isn't
+            # collected yet still holds the group.
+            gc.collect()
             torch.distributed.destroy_process_group()
     except UserError as error:
         if local_rank() == 0:
