@@ -22,12 +22,10 @@ TINY = dict(SMALL, depth=(1, 1), num_stages=2, out_indices=(0, 1), stem_channels
 LAYERS = ['layer1', 'layer2', 'layer3', 'layer4']
 CONTEXT = dict(type='ContextBlock', ratio=1 / 4)
 NETWORKS = {  # small: it is the number of operators that takes time
-    'Res2Net': lambda: Res2Net(**{**TINY, 'depth': (1, 1, 1), 'num_stages': 3, 'out_indices': (0, 2)}),
+    'Res2Net': lambda: Res2Net(**{**TINY, 'out_indices': (1,)}),
     'v1b': lambda: Res2Net(**{**TINY, 'scales': 3, 'depth': (2, 1)}, deep_stem=True, avg_down=True),
     'SE-Res2NeXt': lambda: Res2Net(**TINY, groups=2, with_se=True),
-    'ResNet': lambda: Res2Net(**{**TINY, 'scales': 1}),
-    'dilated': lambda: Res2Net(**TINY, strides=(1, 1), dilations=(1, 2)),
-    'as mmdet': lambda: Res2Net(**TINY, pool_at_stride_1=False),
+    'dilated ResNet': lambda: Res2Net(**{**TINY, 'scales': 1}, strides=(1, 1), dilations=(1, 2)),
     'plugins, GN': lambda: Res2Net(
         **{**TINY, 'num_stages': 1, 'out_indices': (0,)},
         norm_cfg=dict(type='GN', num_groups=2),
@@ -35,14 +33,13 @@ NETWORKS = {  # small: it is the number of operators that takes time
     ),
     'DLA': lambda: Res2NetDLA(depth=(1, 1), out_indices=(0, 1), **SMALL),
     'Big-Little': lambda: BLRes2Net(depth=(2, 2, 2, 1), **SMALL),
-    'CIFAR': lambda: Res2NeXtCIFAR(depth=(1, 1, 1), groups=2, with_se=True, **SMALL),
+    'CIFAR': lambda: Res2NeXtCIFAR(depth=(1, 1), out_indices=(0, 1), groups=2, with_se=True, **SMALL),
     'one stage': lambda: Res2Layer(depth=(1, 1, 1, 2), **{**SMALL, 'scales': 3}),
 }
 NAMES = {
-    'Res2Net': LAYERS[:3:2],
+    'Res2Net': LAYERS[1:2],
     'DLA': ['level2', 'level3'],
     'Big-Little': LAYERS,
-    'CIFAR': LAYERS[:3],
     'plugins, GN': LAYERS[:1],
     'one stage': LAYERS[3:],
 }
