@@ -175,3 +175,16 @@ def test_without_onednn():
     with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
         expected = network(x)
         assert_close(network.fuse()(x), expected)
+
+
+def test_compiles_once_for_images_of_any_size():
+    network = randomise(Res2Net((1,), num_stages=1, out_indices=(0,), stem_channels=16, **SMALL))
+    images = [image('', n, 3, 32 + 16 * n, 48 + 32 * n) for n in (2, 3, 4)]
+    with torch.no_grad():
+        expected = [network(x) for x in images]
+        fuse(network, compiled=True)
+        assert_close(network(images[0]), expected[0])
+        compiled = torch._dynamo.utils.counters['stats']['unique_graphs']
+        for x, maps_ in zip(images[1:], expected[1:]):
+            assert_close(network(x), maps_)
+        assert torch._dynamo.utils.counters['stats']['unique_graphs'] == compiled > 0
