@@ -10,8 +10,15 @@ from res2net_mm.errors import UserError
 
 def shape(text: str) -> tuple[int, ...]:
     """Read ``2x512x512``."""
-    n, height, width = (int(number) for number in text.split('x'))
+    n, height, width = (count(number) for number in text.split('x'))
     return n, 3, height, width
+
+
+def count(text: str) -> int:
+    """Read a number from 1 on."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,8 +32,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--shapes', nargs='+', type=shape, metavar='NxHxW', help="images (each benchmark's own)"
     )
-    parser.add_argument('--runs', type=int, default=7, metavar='N', help='timed runs of each (%(default)s)')
-    parser.add_argument('--threads', type=int, metavar='N', help="PyTorch's threads (its own choice)")
+    parser.add_argument('--runs', type=count, default=7, metavar='N', help='timed runs of each (%(default)s)')
+    parser.add_argument('--threads', type=count, metavar='N', help="PyTorch's threads (its own choice)")
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='(%(default)s)')
     parser.add_argument('--compile', action='store_true', help='inference also compiled (minutes)')
     parser.add_argument('--json', metavar='FILE', help='write every run there, too')
