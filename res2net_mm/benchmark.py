@@ -45,7 +45,7 @@ class Contender:
         package (str, optional): What it needs to be installed. Default: None.
         fused (bool): Whether it is run in inference form. Default: False.
         compiled (bool): Whether torch.compile compiles it. Default: False.
-        dtype (torch.dtype, optional): Another type to compute in. Default: None.
+        half (bool): Whether it computes in half precision (bfloat16 on a CPU). Default: False.
         channels_last (bool): Whether its weights are laid out channels last. Default: False.
         alone (bool): Whether its convolutions are run one by one instead, without what is between them.
             Default: False.
@@ -56,7 +56,7 @@ class Contender:
     package: str | None = None
     fused: bool = False
     compiled: bool = False
-    dtype: torch.dtype | None = None
+    half: bool = False
     channels_last: bool = False
     alone: bool = False
 
@@ -157,9 +157,9 @@ INFERENCE = [
     Contender('fused ResNet-50', ours(**RESNET), fused=True),
     Contender('its convolutions alone', ours(), fused=True, alone=True),
     Contender("ResNet-50's convolutions alone", ours(**RESNET), fused=True, alone=True),
-    Contender('fused, half', ours(), fused=True, dtype=torch.bfloat16),
-    Contender('fused v1b as mmdet, half', ours(**AS_MMDET), fused=True, dtype=torch.bfloat16),
-    Contender('fused ResNet-50, half', ours(**RESNET), fused=True, dtype=torch.bfloat16),
+    Contender('fused, half', ours(), fused=True, half=True),
+    Contender('fused v1b as mmdet, half', ours(**AS_MMDET), fused=True, half=True),
+    Contender('fused ResNet-50, half', ours(**RESNET), fused=True, half=True),
 ]
 COMPILED = [
     Contender('compiled', ours(), fused=True, compiled=True),
@@ -211,7 +211,7 @@ def prepare(contender: Contender, images: Tensor, training: bool) -> Callable[[]
     network.train(training)
     half = torch.bfloat16 if images.device.type == 'cpu' else torch.float16
     if contender.fused:
-        fuse(network, half if contender.dtype else None, contender.compiled)
+        fuse(network, half if contender.half else None, contender.compiled)
     if contender.channels_last:
         network.to(memory_format=torch.channels_last)
     if contender.alone:
