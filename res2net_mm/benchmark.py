@@ -46,7 +46,8 @@ class Contender:
         fused (bool): Whether it is run in inference form. Default: False.
         compiled (bool): Whether torch.compile compiles it. Default: False.
         half (bool): Whether it computes in half precision (bfloat16 on a CPU). Default: False.
-        channels_last (bool): Whether its weights are laid out channels last. Default: False.
+        channels_last (bool): Whether its weights are laid out channels last, and in inference images and
+            maps, too. Default: False.
         alone (bool): Whether its convolutions are run one by one instead, without what is between them.
             Default: False.
     """
@@ -149,11 +150,14 @@ PEERS = [
 ]
 INFERENCE = [
     *PEERS,
+    Contender('mmdet, channels last', mmdet_res2net, 'mmdet', channels_last=True),
     Contender('14w8s, mmdet', from_mm('mmdet', 'Res2Net', **{**RES2NET, **W14S8}), 'mmdet'),
     Contender("plain form (the authors')", ours()),
     Contender('fused', ours(), fused=True),
     Contender('fused v1b, as mmdet', ours(**AS_MMDET), fused=True),
+    Contender('fused v1b, as mmdet, channels last', ours(**AS_MMDET), fused=True, channels_last=True),
     Contender('fused 14w8s, as mmdet', ours(**W14S8, **AS_MMDET), fused=True),
+    Contender('fused, channels last', ours(), fused=True, channels_last=True),
     Contender('fused ResNet-50', ours(**RESNET), fused=True),
     Contender('its convolutions alone', ours(), fused=True, alone=True),
     Contender("ResNet-50's convolutions alone", ours(**RESNET), fused=True, alone=True),
@@ -181,6 +185,8 @@ RATIOS = {
     'inference': [
         ('mmdet (its v1b variant)', 'fused v1b, as mmdet'),
         ('mmdet (its v1b variant)', 'fused'),
+        ('mmdet (its v1b variant)', 'fused v1b, as mmdet, channels last'),
+        ('mmdet (its v1b variant)', 'fused, channels last'),
         ('mmdet (its v1b variant)', 'compiled v1b, as mmdet'),
         ('mmdet (its v1b variant)', 'fused v1b as mmdet, half'),
         ('14w8s, mmdet', 'fused 14w8s, as mmdet'),
@@ -214,6 +220,8 @@ def prepare(contender: Contender, images: Tensor, training: bool) -> Callable[[]
         fuse(network, half if contender.half else None, contender.compiled)
     if contender.channels_last:
         network.to(memory_format=torch.channels_last)
+        if not training:
+            images = images.to(memory_format=torch.channels_last)
     if contender.alone:
         return _alone(network, images)
     if not training:

@@ -111,11 +111,13 @@ class Backbone(BaseModule):
         return x.to(dtype=dtype, memory_format=torch.channels_last if last else torch.contiguous_format)
 
     def given_out(self, features: Tensor, x: Tensor) -> Tensor:
-        """A map of features as others compute with it, of the input's type.
+        """A map of features in the input's type and memory format.
 
         mmcv's ops, RoIAlign for one, take every map for channels first, and compute nonsense of others.
         """
-        return features.to(dtype=x.dtype, memory_format=torch.contiguous_format)
+        first = x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.contiguous_format if first else torch.channels_last
+        return features.to(dtype=x.dtype, memory_format=layout)
 
     def frozen_modules(self) -> Iterable[nn.Module]:
         """The modules that ``frozen_stages`` keeps from learning."""

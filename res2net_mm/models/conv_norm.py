@@ -115,10 +115,10 @@ class FusedConv2d(nn.Module):
             weight, bias = fold(conv, norm, torch.float64)
         self.weight = nn.Parameter(weight.to(conv.weight.dtype), requires_grad=False)
         self.bias = nn.Parameter(bias.to(conv.weight.dtype), requires_grad=False)
-        self._packed = self._packed_from = None
+        self._packed = _Packed()
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, '_packed': None, '_packed_from': None}  # it can be neither copied nor saved
+        return {**self.__dict__, '_packed': _Packed()}  # what it holds can be neither copied nor saved
 
     def extra_repr(self) -> str:
         """The shape and what else tells the convolution."""
@@ -139,19 +139,38 @@ class FusedConv2d(nn.Module):
     def _in_one_pass(self, x: Tensor, residual: Tensor | None, overwrite: bool) -> Tensor:
         onednn = torch.ops.mkldnn  # what torch.compile calls, too
         geometry = self.padding, self.stride, self.dilation, self.groups
-        source = self.weight.data_ptr(), self.weight.dtype, self.weight._version
-        if self._packed_from != source:
-            self._packed = onednn._reorder_convolution_weight(self.weight, *geometry, x.shape)
-            self._packed_from = source
+        weight = self._packed(self.weight, geometry, x.shape)
         if residual is None:
             relu = 'relu' if self.relu else 'none'
-            return onednn._convolution_pointwise(x, self._packed, self.bias, *geometry, relu, [], '')
+            return onednn._convolution_pointwise(x, weight, self.bias, *geometry, relu, [], '')
         relu = 'relu' if self.relu else None
         if not overwrite and residual.shape[2:] == (1, 1):  # oneDNN refuses one's format then
             residual, overwrite = residual.clone(), True
         add = onednn._convolution_pointwise_ if overwrite else onednn._convolution_pointwise
         args = (residual, x) if overwrite else (x, residual)
-        return add.binary(*args, self._packed, self.bias, *geometry, 'add', 1.0, relu, [], '')
+        return add.binary(*args, weight, self.bias, *geometry, 'add', 1.0, relu, [], '')
+
+
+class _Packed:
+    """A convolution's weight in oneDNN's own layouts.
+
+    oneDNN chooses the layout by the input's shape, and converts one of another layout in every pass, which
+    can take half as long as the pass itself. Some three layouts serve all shapes.
+    """
+
+    def __init__(self):
+        self._source = None
+
+    def __call__(self, weight: Tensor, geometry: tuple, shape: torch.Size) -> Tensor:
+        """The weight for inputs of that shape."""
+        source = weight.data_ptr(), weight.dtype, weight._version
+        if self._source != source:
+            self._source, self._of_shape, self._of_layout = source, {}, {}
+        if shape not in self._of_shape:
+            packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, shape)
+            layout = bytes(torch.ops.mkldnn._get_mkldnn_serialized_md(packed).tolist())
+            self._of_shape[shape] = self._of_layout.setdefault(layout, packed)
+        return self._of_shape[shape]
 
 
 def _has_onednn(x: Tensor) -> bool:

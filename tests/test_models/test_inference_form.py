@@ -132,6 +132,25 @@ def test_other_sizes_follow_one_another():
         network.fuse()
         for size, maps_ in zip(sizes, expected):
             assert_close(network(image('', *size)), maps_)
+        with torch.profiler.profile() as profile:
+            for size in sizes:
+                network(image('', *size))
+    ops = {event.key for event in profile.key_averages()}
+    assert not any('reorder' in op for op in ops)  # weights are laid out once for each shape
+    assert ('mkldnn::_convolution_pointwise' in ops) == torch.backends.mkldnn.is_available()
+
+
+@pytest.mark.parametrize('name', ['Res2Net', 'Big-Little', 'one stage'])
+@pytest.mark.parametrize('dtype', [None, torch.bfloat16])
+def test_maps_have_the_memory_format_of_the_image(name, dtype):
+    network = build(name).fuse(dtype)
+    x = image(name)
+    with torch.no_grad():
+        first = network(x)
+        last = network(x.to(memory_format=torch.channels_last))
+    assert_close(first, first)
+    for a, b in zip(maps(first), maps(last)):
+        assert torch.equal(a, b) and b.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize('name', ['Res2Net', 'DLA', 'Big-Little'])
