@@ -339,8 +339,13 @@ def inference(options: argparse.Namespace) -> list[dict]:
 
 def training(options: argparse.Namespace) -> list[dict]:
     """A step of their training (forward and backward pass), and what it keeps in between."""
-    shapes = [(2, 3, 256, 256), (2, 3, 512, 512)]
-    return [_section('training', TRAINING, shape, options, True) for shape in options.shapes or shapes]
+    shapes = options.shapes or [(2, 3, 256, 256), (2, 3, 512, 512)]
+    for n, _, height, width in shapes:
+        if n == 1 and max(height, width) <= 32:
+            raise UserError(
+                f'{n}x{height}x{width}: BN cannot learn from the one pixel that the last stage has'
+            )
+    return [_section('training', TRAINING, shape, options, True) for shape in shapes]
 
 
 def table3(options: argparse.Namespace) -> list[dict]:

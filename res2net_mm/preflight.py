@@ -59,6 +59,8 @@ def check(cfg: Config, mode: str, checkpoint: str | None = None) -> None:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         check_names(cfg)
         check_metrics(cfg, mode)
+        if checkpoint and '://' not in checkpoint:  # what was asked for by hand comes before what wasn't
+            fetch(checkpoint)
         check_data(cfg, mode)
     check_checkpoints(cfg, mode, checkpoint)
 

@@ -108,6 +108,11 @@ def test_a_gpu_that_is_not_there(monkeypatch):
         benchmark.main(options(device='cuda'))
 
 
+def test_one_pixel_is_too_little_for_a_training():
+    with pytest.raises(UserError, match='1x32x20: BN cannot learn from the one pixel'):
+        benchmark.main(options(benchmarks=['training'], shapes=[(2, 3, 32, 32), (1, 3, 32, 20)]))
+
+
 def test_every_peer_can_be_built():
     for contender in (*benchmark.INFERENCE, *benchmark.COMPILED, *benchmark.TRAINING):
         assert isinstance(contender.build(), nn.Module)

@@ -162,6 +162,8 @@ def test_missing_checkpoints(cfg, tmp_path):
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=gone)
     assert f'checkpoint not found: {gone}' in message(cfg)
     preflight.check(cfg, 'test')  # what a test overwrites needn't be there
+    cfg.test_dataloader.dataset.data_root = str(tmp_path / 'nowhere')
+    assert message(cfg, 'test', gone).startswith('checkpoint not found')
     cfg.model.backbone.init_cfg.checkpoint = 'res2net://res2net51'
     assert 'no such weights; there are res2net50_26w_4s' in message(cfg)
 

@@ -152,14 +152,18 @@ class ImageNet(Layout):
             text = f'train: {len(found):,} folders, {self.classes:,} classes were published'
             state.problems.append(Problem(text, TRAIN if len(found) < self.classes else None))
         strange = [
-            name for folder, names in found.items() for name in names if not name.startswith(f'{folder}_')
+            f'train/{folder}/{name}'
+            for folder, names in found.items()
+            for name in names
+            if not name.startswith(f'{folder}_')
         ]
         _report_extra(state, 'train', strange)
 
     def _check_val(self, state: State, root: Path, found: dict, kit: Kit | None) -> None:
         there = {f'val/{folder}/{name}' for folder, names in found['val'].items() for name in names}
         published = set(self.val_images)
-        missing = published - {os.path.basename(path) for path in there}
+        loose = images_in(root / 'val')
+        missing = published - {os.path.basename(path) for path in there} - set(loose)
         if missing:
             text = f'val/*/*{SUFFIX}: {len(missing):,} of {self.val:,} missing: {some(missing)}'
             state.problems.append(Problem(text, self.archives[2]))
@@ -177,7 +181,7 @@ class ImageNet(Layout):
             if found['train'] and there and (differ := set(found['train']) ^ set(found['val'])):
                 state.problems.append(Problem(f'val: not the same folders as in train: {some(differ)}'))
         _report_extra(state, 'val', extra)
-        if loose := images_in(root / 'val'):
+        if loose:
             text = f'val: {len(loose):,} images are in no folder of a class: {some(loose)}'
             state.problems.append(Problem(text, None if kit else DEVKIT))
 

@@ -370,7 +370,7 @@ def _damage(archive: Archive, path: Path) -> Iterator[None]:
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
-        reason = str(error).partition('\n')[0]
+        reason = str(error).partition('\n')[0] or 'no archive of its kind'
         raise UserError(
             f'{path} is damaged or incomplete ({reason}): download it again, from {archive.source}'
         ) from None
@@ -394,6 +394,8 @@ def prepare(layout: Layout, root: Path, archives: Path | None = None, workers: i
     workers = os.cpu_count() if workers is None else workers
     if workers < 1:
         raise UserError(f'--workers {workers}: at least one has to work')
+    if root.exists() and not root.is_dir():
+        raise UserError(f'--root {root}: that is a file, not a folder')
     if archives and not archives.is_dir():
         raise UserError(f'--archives {archives}: there is no such folder')
     try:

@@ -39,7 +39,7 @@ class Backbone(BaseModule):
         self.norm_eval = norm_eval
         self.zero_init_residual = zero_init_residual
         self.fused = False
-        self._register_load_state_dict_pre_hook(_rename_parameters, with_module=True)
+        self._register_load_state_dict_pre_hook(_before_loading, with_module=True)
 
     def init_weights(self) -> None:
         """Initialise the parameters as ``init_cfg`` says.
@@ -82,6 +82,9 @@ class Backbone(BaseModule):
         Returns:
             Backbone: The network itself, in eval mode.
 
+        Raises:
+            TypeError: If ``dtype`` is no floating-point type of PyTorch's.
+
         Example:
             >>> import torch
             >>> from res2net_mm.models import Res2Net
@@ -89,6 +92,8 @@ class Backbone(BaseModule):
             >>> with torch.no_grad():
             ...     maps = network(torch.rand(1, 3, 224, 224))
         """
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise TypeError(f'dtype={dtype!r} is no type to compute in, such as torch.bfloat16')
         if not self.fused:
             self.eval()
             for module in list(self.modules()):
@@ -194,7 +199,17 @@ class StagedBackbone(Backbone):
         return tuple(outs)
 
 
-def _rename_parameters(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:
-    """Let a whole model's checkpoint from mmdet or mmpretrain load as it is."""
+def _before_loading(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:
+    """Let a whole model's checkpoint from mmdet or mmpretrain load as it is, and none of the other form."""
     for name in [k for k in state_dict if k.startswith(prefix)]:
         state_dict[prefix + authors_name(name[len(prefix) :])] = state_dict.pop(name)
+    own = module.state_dict()
+    others = {k.removeprefix(prefix) for k in state_dict if k.startswith(prefix)} - own.keys()
+    if module.fused and any(k.endswith('.running_mean') for k in others):
+        raise RuntimeError(
+            "the network is in inference form and the weights are of a training's: load them before fuse()"
+        )
+    if not module.fused and any(k.endswith('.bias') and f'{k[:-4]}weight' in own for k in others):
+        raise RuntimeError(
+            'the weights are of a network in inference form: call fuse() before they are loaded'
+        )

@@ -33,12 +33,16 @@ def blocks_per_stage(
 
 
 def check_per_stage(num_stages: int, **arguments: Sequence) -> None:
-    """Check that arguments have an entry for each stage.
+    """Check that arguments have an entry for each stage, and that strides and dilations are possible ones.
 
     Raises:
-        ValueError: If one has fewer.
+        ValueError: If one has fewer, or an impossible one.
     """
     for name, values in arguments.items():
+        if not isinstance(values, Sequence):
+            raise ValueError(f'{name}={values!r}: it takes one for each of the {num_stages} stages')
+        if name in ('strides', 'dilations') and not all(isinstance(n, int) and n > 0 for n in values):
+            raise ValueError(f'{name}={tuple(values)}: each must be a whole number from 1 on')
         if not 1 <= num_stages <= len(values):
             raise ValueError(
                 f'num_stages={num_stages}, but {name} has {len(values)} entries: {tuple(values)}'

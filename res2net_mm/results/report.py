@@ -26,6 +26,11 @@ def figure_names() -> list[str]:
 
 def main(args: argparse.Namespace) -> None:
     """Report on the runs of some work directories, as ``tools/results.py`` was asked to."""
+    absent = [folder for folder in args.work_dirs if not Path(folder).is_dir()]
+    if absent and args.work_dirs != [
+        'work_dirs'
+    ]:  # where nobody has trained yet the paper's figures are shown
+        sys.exit(f'results.py: error: there is no folder {", ".join(absent)}')
     runs, unreadable = find_runs(args.work_dirs)
     try:
         if args.demo:
@@ -42,6 +47,8 @@ def main(args: argparse.Namespace) -> None:
         ends.append(f'No runs were found in {where}. (They are known by their vis_data/config.py.)')
     elif args.demo and not tables:
         ends.append(f'No runs on the demo data were found in {where}.')
+    if args.demo and not tables:
+        ends.append('make demo makes one, make demos and make digits make all.')
     if args.format == 'csv':  # which has no place for them
         print(*ends, sep='\n', end='\n' if ends else '', file=sys.stderr)
     render = FORMATS[args.format]

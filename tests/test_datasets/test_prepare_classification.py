@@ -184,9 +184,9 @@ def test_val_cannot_be_sorted_without_the_development_kit(root, archives):
     (root / 'val').mkdir()
     for i, name in enumerate(VAL):
         (root / 'val' / name).write_bytes(picture(i))
-    assert (
-        f'val: 6 images are in no folder of a class: {", ".join(VAL[:5])}, ...' in messages(IMAGENET, root)[1]
-    )
+    trouble = messages(IMAGENET, root)[1]
+    assert f'val: 6 images are in no folder of a class: {", ".join(VAL[:5])}, ...' in trouble
+    assert 'missing' not in trouble and VAL_TAR not in trouble and f'  {KIT_TAR}, from the' in trouble
     (archives / KIT_TAR).write_bytes(kit())
     assert run(IMAGENET, root, archives) == (0, '')
 
@@ -224,7 +224,7 @@ def test_a_missing_and_a_foreign_folder(ready, archives):
     (ready / 'train/n01443537').rename(ready / 'train/mine')
     code, text = run(IMAGENET, ready)
     assert code == 1 and 'val: not the same folders as in train: mine, n01443537' in text
-    assert "train: 3 images that don't belong where they are: n01443537_16.JPEG, n01443537_2.JPEG," in text
+    assert "train: 3 images that don't belong where they are: train/mine/n01443537_16.JPEG, train/mi" in text
     (ready / 'train/mine').rename(ready / 'mine')
     assert 'train: 2 folders, 3 classes were published' in run(IMAGENET, ready)[1]
     (ready / 'train/empty').mkdir()
@@ -314,6 +314,7 @@ CORRUPT = CORRUPT[:1536] + b'\xff' * 512 + CORRUPT[2048:]
         (TRAIN_TAR, b'<html>404</html>' * 99),
         (VAL_TAR, tar({name: picture(i) for i, name in enumerate(VAL)})[:3000]),
         (KIT_TAR, kit()[:-200]),
+        (KIT_TAR, b''),
     ],
 )
 def test_damaged_archive_is_named_and_leaves_no_half_files(root, archives, name, content, workers):

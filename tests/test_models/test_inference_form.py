@@ -124,6 +124,27 @@ def test_can_be_fused_twice_copied_saved_and_changed():
         assert_close(network(x), expected)
 
 
+@pytest.mark.parametrize('strict', [True, False])
+def test_weights_of_the_other_form_are_refused(strict):
+    model = nn.ModuleDict(dict(backbone=build('Res2Net')))
+    learning = model.state_dict()
+    fuse(model)
+    inferring = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(RuntimeError, match=r'load them before fuse\(\)'):
+        model.load_state_dict(learning, strict)
+    model.load_state_dict(inferring, strict)
+    with pytest.raises(RuntimeError, match=r'call fuse\(\) before they are loaded'):
+        nn.ModuleDict(dict(backbone=build('Res2Net'))).load_state_dict(inferring, strict)
+
+
+@pytest.mark.parametrize('dtype', ['bfloat16', torch.int8])
+def test_a_type_that_nothing_can_be_computed_in(dtype):
+    network = build('Res2Net')
+    with pytest.raises(TypeError, match='dtype=.*is no type to compute in'):
+        network.fuse(dtype)
+    assert not network.fused
+
+
 def test_other_sizes_follow_one_another():
     network = build('Res2Net')
     with torch.no_grad():

@@ -179,6 +179,8 @@ def test_dilation_arguments_reach_the_blocks():
         (dict(num_stages=5), 'num_stages=5'),
         (dict(strides=(1, 2)), 'strides has 2 entries'),
         (dict(dilations=(1,)), 'dilations has 1 entries'),
+        (dict(strides=2), 'strides=2: it takes one for each of the 4 stages'),
+        (dict(dilations=(1, 1, 1, 0)), r'dilations=\(1, 1, 1, 0\): each'),
         (dict(out_indices=(4,)), r'out_indices=\(4,\)'),
         (dict(out_indices=()), r'out_indices=\(\)'),
         (dict(frozen_stages=5), 'frozen_stages=5'),

@@ -20,6 +20,10 @@ def test_prepare_data(run, tmp_path):
     assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
     assert 'prepare_data.py: error: annotations_trainval2017.zip is damaged or incomplete' in result.stderr
     assert run('prepare_data.py', 'nothing').returncode == 2
+    result = run('prepare_data.py', 'coco', '--root', 'annotations_trainval2017.zip')
+    assert result.returncode == 2 and result.stderr == (
+        'prepare_data.py: error: --root annotations_trainval2017.zip: that is a file, not a folder\n'
+    )
 
 
 def test_prepare_data_of_classifiers(run, tmp_path):

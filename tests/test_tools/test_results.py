@@ -6,6 +6,11 @@ def test_without_runs(run, tmp_path):
     assert result.returncode == 0, result.stderr
     assert 'Table 10.' in result.stdout and 'No runs were found in work_dirs.' in result.stdout
     assert '33.7' in result.stdout
+    result = run('results.py', '--demo')
+    assert result.returncode == 0 and 'make demo makes one' in result.stdout
+    result = run('results.py', 'work_dirs', 'gone')
+    assert result.returncode == 1 and result.stdout == ''
+    assert result.stderr == 'results.py: error: there is no folder work_dirs, gone\n'
 
 
 def test_an_unknown_table(run):
