@@ -10,7 +10,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 from .errors import UserError
 from .files import replacing
 from .inference import fuse
+from .jobs import jobs
 from .models import Res2Net
 from .models.conv_norm import FusedConv2d
 from .results.tables import paper
@@ -330,14 +331,14 @@ def _processor() -> str:
     return f'{name}, {torch.backends.cpu.get_cpu_capability()}{" with AMX" if amx else ""}'
 
 
-def inference(options: argparse.Namespace) -> list[dict]:
+def inference(options: argparse.Namespace) -> Iterator[dict]:
     """The networks beside their peers, at several sizes of images."""
     contenders = INFERENCE + (COMPILED if options.compile else [])
     shapes = [(1, 3, 224, 224), (2, 3, 512, 512), (1, 3, 800, 1333)]
-    return [_section('inference', contenders, shape, options) for shape in options.shapes or shapes]
+    return (_section('inference', contenders, shape, options) for shape in options.shapes or shapes)
 
 
-def training(options: argparse.Namespace) -> list[dict]:
+def training(options: argparse.Namespace) -> Iterator[dict]:
     """A step of their training (forward and backward pass), and what it keeps in between."""
     shapes = options.shapes or [(2, 3, 256, 256), (2, 3, 512, 512)]
     for n, _, height, width in shapes:
@@ -345,7 +346,7 @@ def training(options: argparse.Namespace) -> list[dict]:
             raise UserError(
                 f'{n}x{height}x{width}: BN cannot learn from the one pixel that the last stage has'
             )
-    return [_section('training', TRAINING, shape, options, True) for shape in shapes]
+    return (_section('training', TRAINING, shape, options, True) for shape in shapes)
 
 
 def table3(options: argparse.Namespace) -> list[dict]:
@@ -378,7 +379,7 @@ def table3(options: argparse.Namespace) -> list[dict]:
     return [section]
 
 
-def scales(options: argparse.Namespace) -> list[dict]:
+def scales(options: argparse.Namespace) -> Iterator[dict]:
     """How the cost grows with the scale, at equal FLOPs."""
     contenders = []
     for s, w in SETTINGS:
@@ -387,28 +388,30 @@ def scales(options: argparse.Namespace) -> list[dict]:
             contenders.append(Contender(f'{w}w{s}s, mmdet', peer, 'mmdet'))
         network = ours(scales=s, base_width=w)
         contenders += [Contender(f'{w}w{s}s', network), Contender(f'{w}w{s}s, fused', network, fused=True)]
-    return [_section('scales', contenders, shape, options) for shape in options.shapes or [(2, 3, 512, 512)]]
+    return (_section('scales', contenders, shape, options) for shape in options.shapes or [(2, 3, 512, 512)])
 
 
-def sizes(options: argparse.Namespace) -> list[dict]:
+def sizes(options: argparse.Namespace) -> Iterator[dict]:
     """How the cost grows with the size of the images."""
     names = 'mmdet (its v1b variant)', "plain form (the authors')", 'fused', 'fused ResNet-50'
     contenders = [c for c in INFERENCE if c.name in names]
     shapes = options.shapes or [(1, 3, side, side) for side in GROWTH]
-    return [_section('sizes', contenders, shape, options) for shape in shapes]
+    return (_section('sizes', contenders, shape, options) for shape in shapes)
 
 
-BENCHMARKS = {f.__name__: f for f in (inference, training, table3, scales, sizes)}
+BENCHMARKS = {f.__name__: f for f in (inference, training, table3, scales, sizes, jobs)}
 
 
 def _section(
     name: str, contenders: list[Contender], shape: tuple, options: argparse.Namespace, learning: bool = False
 ) -> dict:
-    print(f'{name}, {"x".join(map(str, shape))} ...', file=sys.stderr, flush=True)
+    title = f'{name}, images {"x".join(map(str, shape))}'
+    print(f'{title} ...', file=sys.stderr, flush=True)
     timings = measure(contenders, shape, options.runs, learning, options.device)
     medians = {timing.name: timing.median for timing in timings}
     return {
         'benchmark': name,
+        'title': title,
         'shape': list(shape),
         'left_out': [c.name for c in contenders if c.name not in medians],
         'timings': [asdict(timing) for timing in timings],
@@ -420,20 +423,28 @@ def _section(
     }
 
 
+# What else may be known of a contender: the column, and how it is written.
+OTHERS = {
+    'peak': ('peak MiB', lambda number: f'{number / 2**20:.0f}'),
+    'kept': ('kept MiB', lambda number: f'{number / 2**20:.0f}'),
+    'rate': ('images a second', lambda number: f'{number:.2f}'),
+    'process': ('whole process, s', lambda seconds: f'{statistics.median(seconds):.1f}'),
+}
+
+
 def show(section: dict, console: Console) -> None:
     """Print a section of the report as tables."""
-    title = f'{section["benchmark"]}, images {"x".join(map(str, section["shape"]))}'
-    kept = any(timing['kept'] is not None for timing in section['timings'])
-    table = Table(title=title, title_justify='left')
+    table = Table(title=section['title'], title_justify='left')
     table.add_column('network')
-    for column in ('median ms', 'least', 'most', 'peak MiB', *(['kept MiB'] if kept else [])):
+    for column in ('median ms', 'least', 'most'):
         table.add_column(column, justify='right')
+    others = [key for key in OTHERS if any(timing.get(key) is not None for timing in section['timings'])]
+    for key in others:
+        table.add_column(OTHERS[key][0], justify='right')
     for timing in section['timings']:
         seconds = timing['seconds']
         cells = [f'{1e3 * s:.1f}' for s in (statistics.median(seconds), min(seconds), max(seconds))]
-        cells.append(f'{timing["peak"] / 2**20:.0f}' if timing['peak'] else '-')
-        if kept:
-            cells.append(f'{timing["kept"] / 2**20:.0f}')
+        cells += [OTHERS[key][1](timing[key]) if timing[key] else '-' for key in others]
         table.add_row(timing['name'], *cells)
     console.print(table)
     if section['ratios']:

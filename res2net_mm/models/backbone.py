@@ -10,12 +10,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..checkpoints import authors_name, load_pretrained
 from .bottle2neck import Bottle2neck
+from .conv_norm import inferring
 from .recompute import recomputing
 
 DEFAULT_INIT = [
     dict(type='Kaiming', layer='Conv2d'),
     dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
 ]
+CACHED = 2**18  # bytes that surely stay in a core's cache
 
 
 class Backbone(BaseModule):
@@ -120,9 +122,11 @@ class Backbone(BaseModule):
 
         mmcv's ops, RoIAlign for one, take every map for channels first, and compute nonsense of others.
         """
-        first = x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last)
-        layout = torch.contiguous_format if first else torch.channels_last
-        return features.to(dtype=x.dtype, memory_format=layout)
+        if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
+            return features.to(dtype=x.dtype, memory_format=torch.channels_last)
+        if features.is_cpu and not features.is_contiguous() and inferring(features):
+            return _channels_first(features, x.dtype)
+        return features.to(dtype=x.dtype, memory_format=torch.contiguous_format)
 
     def frozen_modules(self) -> Iterable[nn.Module]:
         """The modules that ``frozen_stages`` keeps from learning."""
@@ -197,6 +201,19 @@ class StagedBackbone(Backbone):
                 if i in self.out_indices:
                     outs.append(self.given_out(features, x))
         return tuple(outs)
+
+
+def _channels_first(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Copy a map that is channels last, some rows at a time.
+
+    PyTorch writes one channel after another. The cache lines that it reads each hold several, and are out of
+    the cache again when it comes to the next, unless it copies little at a time.
+    """
+    out = torch.empty(x.shape, dtype=dtype)
+    rows = max(1, CACHED // max(1, x[:, :, :1].nbytes))
+    for part, source in zip(out.split(rows, 2), x.split(rows, 2)):
+        part.copy_(source)
+    return out
 
 
 def _before_loading(module: nn.Module, state_dict: dict, prefix: str, *_) -> None:

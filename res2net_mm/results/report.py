@@ -27,9 +27,7 @@ def figure_names() -> list[str]:
 def main(args: argparse.Namespace) -> None:
     """Report on the runs of some work directories, as ``tools/results.py`` was asked to."""
     absent = [folder for folder in args.work_dirs if not Path(folder).is_dir()]
-    if absent and args.work_dirs != [
-        'work_dirs'
-    ]:  # where nobody has trained yet the paper's figures are shown
+    if absent and args.work_dirs != ['work_dirs']:  # which isn't there before the first training
         sys.exit(f'results.py: error: there is no folder {", ".join(absent)}')
     runs, unreadable = find_runs(args.work_dirs)
     try:

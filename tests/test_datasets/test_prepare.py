@@ -577,7 +577,7 @@ def test_links_in_a_tar_are_not_followed(root, archives, replace, published):
 
 def test_what_cannot_be_written_is_one_sentence(root, archives, monkeypatch):
     root.write_text('a file')
-    with pytest.raises(UserError, match='data.*: (File exists|Not a directory)'):
+    with pytest.raises(UserError, match='--root .*data: that is a file, not a folder'):
         run(COCO, root, archives)
     root.unlink()
 

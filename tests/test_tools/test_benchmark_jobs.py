@@ -1,0 +1,55 @@
+import argparse
+import os
+import shutil
+
+import pytest
+
+from res2net_mm import benchmark, jobs
+from res2net_mm.errors import UserError
+from res2net_mm.jobs import AS_MMDET, Job
+
+TINY = dict(depth=(1, 1, 1, 1), base_channels=8, stem_channels=8, base_width=4)
+
+
+def options(**given):
+    defaults = dict(benchmarks=['jobs'], runs=1, threads=1, device='cpu', json=None, plots=None)
+    return argparse.Namespace(**{**defaults, **given})
+
+
+def test_tools_beside_the_toolboxes_own(tiny_config, tmp_path, monkeypatch, capsys):
+    configs = tmp_path / 'configs' / 'demo'
+    configs.mkdir(parents=True)
+    shutil.copy(tiny_config, configs)
+    (tmp_path / 'tools').symlink_to(jobs.CONFIGS.resolve().parent / 'tools')
+    (tmp_path / 'data' / 'demo' / 'coco').mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jobs, 'CONFIGS', configs.parent)
+    monkeypatch.setattr(jobs, 'ITERATIONS', 2)
+    listed = {
+        'test.py': [
+            Job('our Tiny', 'res2net_mm', 'test.py', AS_MMDET),
+            Job('gone', 'no_such', 'test.py', {}),
+        ],
+        'train.py': [Job("mmdet's Tiny", 'mmdet', 'train.py', AS_MMDET)],
+    }
+    monkeypatch.setattr(jobs, 'JOBS', {'tiny': listed})
+    benchmark.main(options())
+    printed = capsys.readouterr().out
+    assert 'test.py on tiny, an iteration of 8 images' in printed and 'left out: gone' in printed
+    assert 'train.py on tiny, an iteration of 2 images' in printed and 'images a second' in printed
+    assert os.listdir(tmp_path / 'data' / 'demo') == ['coco'] and not (tmp_path / 'work_dirs').exists()
+
+
+def test_errors(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match='make_demo_data.py data/demo'):
+        benchmark.main(options())
+    broken = tmp_path / 'broken.py'
+    broken.write_text("model = dict(type='Nothing')")
+    with pytest.raises(UserError, match='broken failed:\n(.|\n)*Nothing'):
+        jobs.run(Job('broken', 'res2net_mm', 'train.py', {}), broken, options())
+
+
+def test_every_config_is_there():
+    for config in jobs.JOBS:
+        assert (jobs.CONFIGS / f'demo/{config}.py').is_file()
