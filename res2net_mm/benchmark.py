@@ -24,13 +24,11 @@ from torch.profiler import ProfilerActivity, profile
 from .errors import UserError
 from .files import replacing
 from .inference import fuse
-from .jobs import jobs
+from .jobs import AS_MMDET, RESNET, jobs
 from .models import Res2Net
 from .models.conv_norm import FusedConv2d
 from .results.tables import paper
 
-V1B = dict(deep_stem=True, avg_down=True)
-AS_MMDET = dict(V1B, pool_at_stride_1=False)
 FROZEN = dict(norm_eval=True, norm_cfg=dict(type='BN', requires_grad=False))
 SETTINGS = ((1, 64), (2, 48), (4, 26), (6, 18), (8, 14))  # scale and width at equal FLOPs
 GROWTH = (160, 224, 320, 448, 640)  # sides of square images
@@ -140,7 +138,6 @@ def ours(**arguments) -> Callable[[], nn.Module]:
 
 RES2NET = dict(depth=50, scales=4, base_width=26, out_indices=(0, 1, 2, 3))
 LEARNING = dict(norm_eval=False)  # mmdet's networks keep BN's statistics in training unless they are told
-RESNET = dict(scales=1, base_width=64)
 W14S8 = dict(scales=8, base_width=14)
 mmdet_res2net = from_mm('mmdet', 'Res2Net', **RES2NET, **LEARNING)
 PEERS = [
@@ -307,7 +304,7 @@ def measure(
 
 def machine(device: str) -> dict[str, str]:
     """What was measured on, with what."""
-    packages = ('torch', 'timm', 'mmengine', 'mmcv', 'mmdet', 'mmpretrain', 'res2net_mm')
+    packages = ('torch', 'timm', 'mmengine', 'mmcv', 'mmdet', 'mmpose', 'mmpretrain', 'res2net_mm')
     versions = {}
     for name in packages:
         if find_spec(name) is not None:

@@ -25,13 +25,14 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None, compiled: bool = Fa
     Returns:
         nn.Module: The model itself.
     """
-    on_cpu = any(parameter.is_cpu for parameter in model.parameters())
+    on_cpu = all(parameter.is_cpu for parameter in model.parameters())
     for module in model.modules():
         if isinstance(module, Backbone):
             module.fuse(dtype)
             if compiled:
                 # Weights that are constants can be laid out as oneDNN likes them, which only a CPU asks for.
                 module.compile(dynamic=True, options={'freezing': True} if on_cpu else None)
-        elif on_cpu and getattr(module, 'use_torchvision', None) is False and module.pool_mode == 'avg':
+        # torchvision's only averages.
+        elif on_cpu and hasattr(module, 'use_torchvision') and getattr(module, 'pool_mode', '') == 'avg':
             module.use_torchvision = find_spec('torchvision') is not None
     return model

@@ -25,8 +25,8 @@ from .config import CONFIGS, load_config
 from .errors import UserError
 
 ITERATIONS = 12  # of a training; the first two don't count
-AS_MMDET = dict(type='res2net_mm.Res2Net', deep_stem=True, avg_down=True, pool_at_stride_1=False)
-AS_RESNET = dict(type='res2net_mm.Res2Net', scales=1, base_width=64)
+AS_MMDET = dict(deep_stem=True, avg_down=True, pool_at_stride_1=False)  # arguments of our Res2Net
+RESNET = dict(scales=1, base_width=64)
 
 
 @dataclass
@@ -72,10 +72,10 @@ JOBS = {
             'Res2Net-50': dict(type='Res2Net', scales=4, base_width=26, norm_eval=False),
             'ResNet-50': dict(type='ResNet', norm_eval=False),
         },
-        {'Res2Net-50': AS_MMDET, 'ResNet-50': AS_RESNET},
+        {'Res2Net-50': AS_MMDET, 'ResNet-50': RESNET},
     ),
     'simplebaseline_r2n50_coco': _jobs(
-        'mmpose', {'ResNet-50': dict(type='ResNet')}, {'ResNet-50': AS_RESNET, 'Res2Net-50': {}}
+        'mmpose', {'ResNet-50': dict(type='ResNet')}, {'ResNet-50': RESNET, 'Res2Net-50': {}}
     ),
 }
 
@@ -107,8 +107,8 @@ def _section(config: str, tool: str, listed: list[Job], options: argparse.Namesp
                 seconds, process = run(job, file, options)
                 timings[job.name]['seconds'].append(seconds)
                 timings[job.name]['process'].append(process)
+        batch = Config.fromfile(files[0])[f'{tool[:-3]}_dataloader'].batch_size
     medians = {name: statistics.median(timing['seconds']) for name, timing in timings.items()}
-    batch = Config.fromfile(CONFIGS / f'demo/{config}.py')[f'{tool[:-3]}_dataloader'].batch_size
     for name, timing in timings.items():
         timing['rate'] = batch / medians[name]
     return {
