@@ -170,6 +170,7 @@ COMPILED = [
 ]
 TRAINING = [
     *PEERS,
+    Contender('mmdet, channels last', mmdet_res2net, 'mmdet', channels_last=True),
     Contender('Res2Net-50', ours()),
     Contender('v1b, as mmdet', ours(**AS_MMDET)),
     Contender('v1b, as mmdet, channels last', ours(**AS_MMDET), channels_last=True),
@@ -185,6 +186,7 @@ RATIOS = {
         ('mmdet (its v1b variant)', 'fused'),
         ('mmdet (its v1b variant)', 'fused v1b, as mmdet, channels last'),
         ('mmdet (its v1b variant)', 'fused, channels last'),
+        ('mmdet, channels last', 'fused v1b, as mmdet, channels last'),
         ('mmdet (its v1b variant)', 'compiled v1b, as mmdet'),
         ('mmdet (its v1b variant)', 'fused v1b as mmdet, half'),
         ('14w8s, mmdet', 'fused 14w8s, as mmdet'),
@@ -197,6 +199,7 @@ RATIOS = {
     'training': [
         ('mmdet (its v1b variant)', 'v1b, as mmdet'),
         ('mmdet (its v1b variant)', 'v1b, as mmdet, channels last'),
+        ('mmdet, channels last', 'v1b, as mmdet, channels last'),
         ('mmdet, BN frozen', 'v1b, as mmdet, BN frozen'),
         ('mmdet, BN frozen', 'v1b, as mmdet, BN frozen, channels last'),
         ('mmpretrain', 'Res2Net-50'),

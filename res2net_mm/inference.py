@@ -20,7 +20,8 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None, compiled: bool = Fa
         dtype (torch.dtype, optional): What the networks compute in; the rest of the model, and what goes in
             and out of them, stays as it is. Default: None.
         compiled (bool): Whether torch.compile compiles the networks, when they first run (for minutes).
-            Images of other sizes don't compile them again. Default: False.
+            Images of other sizes mostly don't compile them again;
+            a batch of one does, and a size that is odd where a network pools. Default: False.
 
     Returns:
         nn.Module: The model itself.
