@@ -9,10 +9,12 @@ import json
 import platform
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -349,8 +351,12 @@ def training(options: argparse.Namespace) -> Iterator[dict]:
     return (_section('training', TRAINING, shape, options, True) for shape in shapes)
 
 
-def table3(options: argparse.Namespace) -> list[dict]:
-    """Table 3's runtimes: the ratios to ResNet-50 beside the paper's."""
+def table3(options: argparse.Namespace) -> Iterator[dict]:
+    """The runtimes of Table 3's networks: their ratios to ResNet-50 beside the paper's."""
+    return (_table3(shape, options) for shape in options.shapes or [(1, 3, 224, 224)])
+
+
+def _table3(shape: tuple, options: argparse.Namespace) -> dict:
     rows = {}
     for row in paper()['tables']['3']['groups'][0]['rows']:
         network, setting = row['row']
@@ -363,7 +369,7 @@ def table3(options: argparse.Namespace) -> list[dict]:
         width, _, scales = name.split(' ')[-1].partition('×')
         network = ours(scales=int(scales.rstrip('s') or 1), base_width=int(width.rstrip('w')))
         contenders += [Contender(name, network), Contender(f'{name}, fused', network, fused=True)]
-    section = _section('table3', contenders, (options.shapes or [(1, 3, 224, 224)])[0], options)
+    section = _section('table3', contenders, shape, options)
     medians = {t['name']: statistics.median(t['seconds']) for t in section['timings']}
     section['ratios'] = [
         {
@@ -376,7 +382,7 @@ def table3(options: argparse.Namespace) -> list[dict]:
         if name != base
         for form in ('', ', fused')
     ]
-    return [section]
+    return section
 
 
 def scales(options: argparse.Namespace) -> Iterator[dict]:
@@ -495,14 +501,47 @@ def plot(sections: list[dict], folder: Path) -> list[Path]:
     return paths
 
 
+# The benchmarks that read an option.
+READ_BY = {
+    'shapes': ('inference', 'training', 'table3', 'scales', 'sizes'),
+    'compile': ('inference',),
+    'plots': ('scales', 'sizes'),
+}
+
+
+def check(options: argparse.Namespace) -> None:
+    """Check what ``tools/benchmark.py`` was asked for, before anything is measured.
+
+    Raises:
+        UserError: If there is no such device, an option isn't for any of the benchmarks, or what is asked
+            to be written can't be.
+    """
+    if options.device == 'cuda' and not torch.cuda.is_available():
+        raise UserError('--device cuda: PyTorch sees no GPU')
+    for option, names in READ_BY.items():
+        if getattr(options, option) and not set(names) & set(options.benchmarks):
+            raise UserError(f'--{option} is for {", ".join(names)}, not for {", ".join(options.benchmarks)}')
+    for option in ('json', 'plots'):
+        path = getattr(options, option)
+        try:
+            if path and option == 'json' and Path(path).is_dir():
+                raise UserError(f'--json {path} is a folder, not a file')
+            if path:
+                folder = Path(path) if option == 'plots' else Path(path).parent
+                folder.mkdir(parents=True, exist_ok=True)
+                tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise UserError(f'--{option} {path} cannot be written: {error.strerror}') from None
+
+
 def main(options: argparse.Namespace) -> None:
     """Run what ``tools/benchmark.py`` was asked for, print tables and write what was asked to be written.
 
     Raises:
-        UserError: If there is no such device.
+        UserError: See :func:`check`; or a benchmark's own, before anything is measured.
     """
-    if options.device == 'cuda' and not torch.cuda.is_available():
-        raise UserError('--device cuda: PyTorch sees no GPU')
+    check(options)
+    benchmarks = [BENCHMARKS[name](options) for name in options.benchmarks]
     if options.threads:
         torch.set_num_threads(options.threads)
     console = Console(width=None if sys.stdout.isatty() else 110)
@@ -510,12 +549,11 @@ def main(options: argparse.Namespace) -> None:
     for key, value in about.items():
         console.print(f'{key}: {value}', highlight=False)
     sections = []
-    for name in options.benchmarks:
-        for section in BENCHMARKS[name](options):
-            sections.append(section)
-            show(section, console)
-            if options.json:  # after each: a long run may be interrupted
-                with replacing(Path(options.json)) as part:
-                    part.write_text(json.dumps({'machine': about, 'sections': sections}, indent=1))
+    for section in chain.from_iterable(benchmarks):
+        sections.append(section)
+        show(section, console)
+        if options.json:  # after each: a long run may be interrupted
+            with replacing(Path(options.json)) as part:
+                part.write_text(json.dumps({'machine': about, 'sections': sections}, indent=1))
     for path in plot(sections, Path(options.plots)) if options.plots else ():
         print(f'Plot: {path}', file=sys.stderr)

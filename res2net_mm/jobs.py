@@ -21,6 +21,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from . import preflight
 from .config import CONFIGS, load_config
 from .errors import UserError
 
@@ -84,18 +85,30 @@ def jobs(options: argparse.Namespace) -> Iterator[dict]:
     """Whole tests and trainings on the demo data, by our tools and by the toolboxes' own.
 
     Raises:
-        UserError: If the demo data aren't there, or a job fails.
+        UserError: If the demo data aren't there, or, later, a job fails.
     """
-    if not Path('data/demo/coco').is_dir():
-        raise UserError('jobs run on the demo data: python tools/make_demo_data.py data/demo')
     for config, tools in JOBS.items():
         for tool, listed in tools.items():
-            yield _section(config, tool, listed, options)
+            if installed(listed):
+                preflight.check(load_config(str(CONFIGS / f'demo/{config}.py')), tool.removesuffix('.py'))
+    return (
+        _section(config, tool, listed, options)
+        for config, tools in JOBS.items()
+        for tool, listed in tools.items()
+    )
+
+
+def installed(listed: list[Job]) -> list[Job]:
+    """The jobs that can run here."""
+    # The first is the toolbox's own: without the toolbox ours cannot run, either.
+    return [job for job in listed if find_spec(job.toolbox) and find_spec(listed[0].toolbox)]
 
 
 def _section(config: str, tool: str, listed: list[Job], options: argparse.Namespace) -> dict:
-    # The first is the toolbox's own: without the toolbox ours cannot run, either.
-    there = [job for job in listed if find_spec(job.toolbox) and find_spec(listed[0].toolbox)]
+    there = installed(listed)
+    if not there:
+        title, names = f'{tool} on {config}', [job.name for job in listed]
+        return dict(benchmark='jobs', title=title, left_out=names, timings=[], ratios=[])
     timings = {job.name: dict(name=job.name, seconds=[], process=[]) for job in there}
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, f'{i}.py') for i in range(len(there))]

@@ -91,7 +91,7 @@ def test_reports_as_tables_json_and_plots(monkeypatch, tmp_path, capsys):
 
 def test_runtimes_stand_beside_table_3(monkeypatch):
     monkeypatch.setattr(benchmark, 'ours', lambda **kw: ours(**{**TINY, 'base_width': kw['base_width'] // 8}))
-    (section,) = benchmark.table3(options(runs=1))
+    (section,) = benchmark.table3(options(runs=1, shapes=[(1, 3, 64, 64)]))
     published = {r['of']: round(r['paper'], 4) for r in section['ratios'] if not r['of'].endswith('fused')}
     assert published == {
         'Res2Net-50 48w×2s': round(148 / 149, 4),
@@ -108,9 +108,30 @@ def test_a_gpu_that_is_not_there(monkeypatch):
         benchmark.main(options(device='cuda'))
 
 
-def test_one_pixel_is_too_little_for_a_training():
-    with pytest.raises(UserError, match='1x32x20: BN cannot learn from the one pixel'):
-        benchmark.main(options(benchmarks=['training'], shapes=[(2, 3, 32, 32), (1, 3, 32, 20)]))
+@pytest.mark.parametrize(
+    ('given', 'message'),
+    [
+        (dict(benchmarks=['jobs'], shapes=None, compile=True), '--compile is for inference, not for jobs'),
+        (dict(plots='there'), '--plots is for scales, sizes, not for inference'),
+        (dict(benchmarks=['jobs']), '--shapes is for inference, training, table3, scales, sizes, not for'),
+        (dict(json='there'), '--json there is a folder'),
+        (dict(json='file/x.json'), '--json file/x.json cannot be written: (Not a dir|File exists)'),
+        (dict(benchmarks=['sizes'], plots='file'), '--plots file cannot be written: File exists'),
+        (dict(benchmarks=['inference', 'jobs']), 'make_demo_data.py data/demo'),
+        (
+            dict(benchmarks=['inference', 'training'], shapes=[(2, 3, 32, 32), (1, 3, 32, 20)]),
+            '1x32x20: BN cannot learn from the one pixel',
+        ),
+    ],
+)
+def test_says_what_is_wrong_before_anything_is_measured(given, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(benchmark, 'measure', lambda *_: pytest.fail('measured'))
+    (tmp_path / 'there').mkdir()
+    (tmp_path / 'file').touch()
+    with pytest.raises(UserError, match=message):
+        benchmark.main(options(**given))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'there']
 
 
 def test_every_peer_can_be_built():

@@ -12,7 +12,8 @@ TINY = dict(depth=(1, 1, 1, 1), base_channels=8, stem_channels=8, base_width=4)
 
 
 def options(**given):
-    defaults = dict(benchmarks=['jobs'], runs=1, threads=1, device='cpu', json=None, plots=None)
+    defaults = dict(benchmarks=['jobs'], runs=1, threads=1, device='cpu')
+    defaults |= dict(shapes=None, compile=False, json=None, plots=None)
     return argparse.Namespace(**{**defaults, **given})
 
 
@@ -32,18 +33,17 @@ def test_tools_beside_the_toolboxes_own(tiny_config, tmp_path, monkeypatch, caps
         ],
         'train.py': [Job("mmdet's Tiny", 'mmdet', 'train.py', AS_MMDET)],
     }
-    monkeypatch.setattr(jobs, 'JOBS', {'tiny': listed})
+    gone = {'test.py': [Job("gone's", 'no_such', 'test.py', {}), Job('our', 'res2net_mm', 'test.py', {})]}
+    monkeypatch.setattr(jobs, 'JOBS', {'tiny': listed, 'no config': gone})
     benchmark.main(options())
     printed = capsys.readouterr().out
     assert 'test.py on tiny, an iteration of 8 images' in printed and 'left out: gone' in printed
+    assert "left out: gone's, our" in printed  # which needs the same toolbox
     assert 'train.py on tiny, an iteration of 2 images' in printed and 'images a second' in printed
     assert os.listdir(tmp_path / 'data' / 'demo') == ['coco'] and not (tmp_path / 'work_dirs').exists()
 
 
-def test_errors(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match='make_demo_data.py data/demo'):
-        benchmark.main(options())
+def test_a_job_that_fails(tmp_path):
     broken = tmp_path / 'broken.py'
     broken.write_text("model = dict(type='Nothing')")
     with pytest.raises(UserError, match='broken failed:\n(.|\n)*Nothing'):
