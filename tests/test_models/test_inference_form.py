@@ -9,6 +9,8 @@ from helpers import randomise
 from mmcv.ops import RoIAlign
 from mmdet.models.backbones import ResNet
 from torch import nn
+from torch._subclasses import FakeTensorMode
+from torch.nn.modules.utils import _pair
 
 from res2net_mm.inference import fuse
 from res2net_mm.models import BLRes2Net, Res2Layer, Res2Net, Res2NetDLA, Res2NeXtCIFAR
@@ -230,8 +232,12 @@ def test_without_onednn():
 
 
 def test_compiles_once_for_images_of_any_size():
-    network = randomise(Res2Net((1,), num_stages=1, out_indices=(0,), stem_channels=16, **SMALL))
-    images = [image('', n, 3, 32 + 16 * n, 48 + 32 * n) for n in (2, 3, 4)]
+    plugin = dict(cfg=dict(type='NonLocal2d', sub_sample=True, use_scale=False), position='after_conv3')
+    network = Res2Net(
+        (1, 1), num_stages=2, out_indices=(1,), stem_channels=16, avg_down=True, plugins=[plugin], **SMALL
+    )
+    network = randomise(network)
+    images = [image('', *size) for size in ((2, 3, 48, 64), (3, 3, 49, 63), (2, 3, 51, 98), (4, 3, 61, 48))]
     with torch.no_grad():
         expected = [network(x) for x in images]
         fuse(network, compiled=True)
@@ -240,3 +246,21 @@ def test_compiles_once_for_images_of_any_size():
         for x, maps_ in zip(images[1:], expected[1:]):
             assert_close(network(x), maps_)
         assert torch._dynamo.utils.counters['stats']['unique_graphs'] == compiled > 0
+
+
+@pytest.mark.parametrize('kind', [nn.MaxPool2d, nn.AvgPool2d])
+@pytest.mark.parametrize(
+    ('arguments', 'ceil_mode'),
+    [((3, 2, 1), False), ((2, 2), True), ((1, 2), True), ((2, 3, 1), True), (((3, 2), (1, 2)), False)],
+)
+def test_what_torch_compile_is_told_of_a_pooling(kind, arguments, ceil_mode):
+    pool = kind(*arguments, ceil_mode=ceil_mode)
+    sizes = [_pair(size) for size in (pool.kernel_size, pool.stride, pool.padding, 1)]
+    for n in range(5, 12):
+        x = image('', 2, 8, n, n + 3).to(memory_format=torch.channels_last)[:, :5]
+        args = kind is nn.MaxPool2d, *sizes, ceil_mode, True
+        out = torch.ops.res2net_mm.pool(x, *args)
+        assert torch.equal(out, pool(x))
+        with FakeTensorMode() as fakes:
+            told = torch.ops.res2net_mm.pool(fakes.from_tensor(x), *args)
+        assert told.shape == out.shape and told.stride() == out.stride()
