@@ -119,9 +119,9 @@ class InferenceFormHook(Hook):
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Train this package's networks with weights, and so maps, in PyTorch's ``channels_last`` format.
+    """Train this package's networks with weights, and so the maps inside, in ``channels_last`` format.
 
-    What they give to the rest of the model is channels first, as mmcv's ops need it.
+    What they give to the rest of the model is channels first, as the images are and mmcv's ops need it.
     """
 
     def before_train(self, runner: Runner) -> None:

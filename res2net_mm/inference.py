@@ -27,7 +27,10 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None, compiled: bool = Fa
             otherwise. Default: False.
 
     Returns:
-        nn.Module: The model itself.
+        nn.Module: The model itself; of one that has none of the networks RoIAlign alone is changed.
+
+    Raises:
+        TypeError: If ``dtype`` is no type that the networks compute in.
     """
     on_cpu = all(parameter.is_cpu for parameter in model.parameters())
     for module in model.modules():
@@ -65,8 +68,11 @@ def _pool(
 def _(x, largest, kernel, stride, padding, dilation, ceil_mode, count_padding):
     shape = [*x.shape[:2]]
     for n, k, s, p, d in zip(x.shape[2:], kernel, stride, padding, dilation):
-        size = (n + 2 * p - d * (k - 1) - 1 + (s - 1) * ceil_mode) // s + 1
-        shape.append(torch.sym_min(size, (n + p - 1) // s + 1))  # the last window begins within the map
+        k = d * (k - 1) + 1
+        size = (n + 2 * p - k + (s - 1) * ceil_mode) // s + 1
+        if ceil_mode and p + s > k:  # else no window can begin beyond the map; guards on a minimum recompile
+            size = torch.sym_min(size, (n + p - 1) // s + 1)
+        shape.append(size)
     return x.new_empty(shape).to(memory_format=_memory_format(x))
 
 

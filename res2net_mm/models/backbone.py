@@ -85,7 +85,8 @@ class Backbone(BaseModule):
             Backbone: The network itself, in eval mode.
 
         Raises:
-            TypeError: If ``dtype`` is no floating-point type of PyTorch's.
+            TypeError: If ``dtype`` is none of PyTorch's float16, bfloat16, float32 and float64, or is
+                bfloat16 and mmcv's deformable convolutions, which don't have it on a CPU, would be there.
 
         Example:
             >>> import torch
@@ -94,8 +95,12 @@ class Backbone(BaseModule):
             >>> with torch.no_grad():
             ...     maps = network(torch.rand(1, 3, 224, 224))
         """
-        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        if dtype not in (None, torch.float16, torch.bfloat16, torch.float32, torch.float64):
             raise TypeError(f'dtype={dtype!r} is no type to compute in, such as torch.bfloat16')
+        if dtype is torch.bfloat16 and any(
+            hasattr(m, 'conv_offset') and m.weight.is_cpu for m in self.modules()
+        ):
+            raise TypeError("mmcv's deformable convolutions have no bfloat16 on a CPU: take torch.float16")
         if not self.fused:
             self.eval()
             for module in list(self.modules()):
@@ -118,9 +123,10 @@ class Backbone(BaseModule):
         return x.to(dtype=dtype, memory_format=torch.channels_last if last else torch.contiguous_format)
 
     def given_out(self, features: Tensor, x: Tensor) -> Tensor:
-        """A map of features in the input's type and memory format.
+        """A map of features in the input's type and memory format, whatever the network's own.
 
-        mmcv's ops, RoIAlign for one, take every map for channels first, and compute nonsense of others.
+        mmcv's ops, RoIAlign for one, take every map for channels first, and compute nonsense of others: a
+        model that has them needs images that are channels first.
         """
         if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
             return features.to(dtype=x.dtype, memory_format=torch.channels_last)
