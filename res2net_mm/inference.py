@@ -84,7 +84,7 @@ class _Pool(nn.Module):
     """A pooling that torch.compile doesn't look into.
 
     PyTorch computes a pooling's output size with a branch on the remainder of a division: for even and odd
-    sizes torch.compile would compile all anew.
+    sizes torch.compile would compile all anew. The op has no gradient: who wants one gets PyTorch's pooling.
     """
 
     def __init__(self, pool: nn.MaxPool2d | nn.AvgPool2d):
@@ -94,7 +94,7 @@ class _Pool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Pool."""
         pool = self.pool
-        if not torch.compiler.is_dynamo_compiling():
+        if torch.is_grad_enabled() or not torch.compiler.is_dynamo_compiling():
             return pool(x)
         sizes = [
             list(_pair(size))
