@@ -187,14 +187,17 @@ class Bottle2neck(BaseModule):
         return x
 
     def _forward(self, x: Tensor, residual: Tensor | None) -> Tensor:
-        out = self._plug(conv_norm(self.conv1, self.bn1, x), 'after_conv1')
+        # Kept: all splits are made of it. What comes of them is computed again (docs/performance.md).
+        out = self._plug(conv_norm(self.conv1, self.bn1, x, recompute=False), 'after_conv1')
         splits = out.split(self.width, 1)
         outs = []
         for i, (conv, bn) in enumerate(zip(self.convs, self.bns)):
             if i > 0 and self.hierarchical:
                 y = offer(splits[i] + outs[-1], torch.add, splits[i], outs[-1])
             else:
-                y = offer(_compact(splits[i]), _compact, splits[i])
+                y = _compact(splits[i])
+                if y is not splits[i]:
+                    offer(y, _compact, splits[i])
             outs.append(conv_norm(conv, bn, y.contiguous() if self.deformable else y))
         if len(splits) > len(outs):
             outs.append(splits[-1] if self.pool is None else self.pool(splits[-1]))
@@ -247,5 +250,6 @@ class Bottle2neck(BaseModule):
 
 
 def _compact(split: Tensor) -> Tensor:
-    """A split in memory of its own: PyTorch's convolutions are several times slower on a view of channels."""
-    return split.clone(memory_format=torch.preserve_format)
+    """A split in one piece of memory: PyTorch's convolutions are several times slower on a view of channels."""
+    whole = split.is_contiguous() or split.is_contiguous(memory_format=torch.channels_last)
+    return split if whole else split.clone(memory_format=torch.preserve_format)

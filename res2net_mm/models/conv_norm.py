@@ -21,6 +21,7 @@ def conv_norm(
     *,
     relu: bool = True,
     overwrite: bool = False,
+    recompute: bool = True,
 ) -> Tensor:
     """Compute ``relu(norm(conv(x)) + residual)``, the step that all networks here are made of.
 
@@ -34,6 +35,8 @@ def conv_norm(
         residual (Tensor, optional): What is added, of the output's shape. Default: None.
         relu (bool): Whether a ReLU follows. Default: True.
         overwrite (bool): Whether the output may take the place of the residual. Default: False.
+        recompute (bool): Whether BN's output is computed again for the backward pass rather than kept.
+            Default: True.
     """
     if isinstance(norm, nn.Identity):
         return conv(x) if residual is None else conv(x, residual, overwrite)
@@ -44,7 +47,7 @@ def conv_norm(
     else:
         before = conv(x)
         out = norm(before)
-        if residual is None and norm.training and type(norm) is nn.BatchNorm2d:
+        if recompute and residual is None and norm.training and type(norm) is nn.BatchNorm2d:
             offer(out, partial(_normalise, norm, relu), before)
     if residual is not None:
         out += residual
