@@ -250,6 +250,6 @@ class Bottle2neck(BaseModule):
 
 
 def _compact(split: Tensor) -> Tensor:
-    """A split in one piece of memory: PyTorch's convolutions are several times slower on a view of channels."""
+    """A split in one piece: PyTorch's convolutions are several times slower on a view of channels."""
     whole = split.is_contiguous() or split.is_contiguous(memory_format=torch.channels_last)
     return split if whole else split.clone(memory_format=torch.preserve_format)
