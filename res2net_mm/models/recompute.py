@@ -1,8 +1,8 @@
 """Tensors that autograd need not keep, since they are cheap to compute again in the backward pass.
 
-A bottleneck's 1x1 and 3x3 convolutions keep their inputs for the backward pass, BN layers theirs. What lies
-between them (BN and ReLU, Eq. 1's sums, the concatenation) costs next to nothing beside a convolution, so it
-is computed a second time instead of kept.
+A bottleneck's convolutions keep their inputs for the backward pass, BN layers theirs. What lies between the
+first 1x1 convolution's output and the last one's input (Eq. 1's sums, BN and ReLU, the concatenation) costs
+next to nothing beside a convolution, so it is computed a second time instead of kept.
 """
 
 import threading
