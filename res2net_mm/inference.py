@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
+from torch._inductor import config as inductor
 from torch.nn import functional as F
 from torch.nn.modules.utils import _pair
 
@@ -21,10 +22,11 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None, compiled: bool = Fa
             weights loaded.
         dtype (torch.dtype, optional): What the networks compute in; the rest of the model, and what goes in
             and out of them, stays as it is. Default: None.
-        compiled (bool): Whether torch.compile compiles the networks, when they first run (for minutes).
-            Images of other sizes don't compile them again; a batch of one does, one of 16 or more, and
-            single images so small (below 320x320, for Res2Net-50) that PyTorch computes some convolution
-            otherwise. Default: False.
+        compiled (bool): Whether torch.compile compiles the networks, when they first run (for minutes). On a
+            CPU their weights are constants then, and loading others raises a RuntimeError. Images of other
+            sizes don't compile them again; a batch of one does, one of 16 or more, and single images so
+            small (below 320x320, for Res2Net-50) that PyTorch computes some convolution otherwise.
+            Default: False.
 
     Returns:
         nn.Module: The model itself; of one that has none of the networks RoIAlign alone is changed.
@@ -38,12 +40,22 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None, compiled: bool = Fa
             module.fuse(dtype)
             if compiled:
                 _pool_any_size(module)
-                # Weights that are constants can be laid out as oneDNN likes them, which only a CPU asks for.
-                module.compile(dynamic=True, options={'freezing': True} if on_cpu else None)
+                module.compile(dynamic=True)
+                if on_cpu:
+                    # Weights that are constants can be laid out as oneDNN likes them. TorchDynamo sees what
+                    # is set when it traces, not torch.compile's options.
+                    module._compiled_call_impl = inductor.patch(freezing=True)(module._compiled_call_impl)
+                    module.register_load_state_dict_pre_hook(_refuse_weights)
         # torchvision's only averages.
         elif on_cpu and hasattr(module, 'use_torchvision') and getattr(module, 'pool_mode', '') == 'avg':
             module.use_torchvision = find_spec('torchvision') is not None
     return model
+
+
+def _refuse_weights(network: nn.Module, *_) -> None:
+    raise RuntimeError(
+        f'{type(network).__name__} is compiled with its weights as constants: load others before fuse()'
+    )
 
 
 @torch.library.custom_op('res2net_mm::pool', mutates_args=())

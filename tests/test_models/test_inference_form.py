@@ -268,6 +268,13 @@ def test_compiles_once_for_images_of_any_size():
         assert torch._dynamo.utils.counters['stats']['unique_graphs'] == compiled > 0
 
 
+def test_weights_are_constants_of_a_compiled_network():
+    model = nn.ModuleDict(dict(backbone=build('Res2Net')))
+    state = fuse(model, compiled=True).state_dict()
+    with pytest.raises(RuntimeError, match='compiled with its weights as constants: load others before fuse'):
+        model.load_state_dict(state)
+
+
 @pytest.mark.parametrize('kind', [nn.MaxPool2d, nn.AvgPool2d])
 @pytest.mark.parametrize(
     ('arguments', 'ceil_mode'),
