@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /make \1\t/p' Makefile
 
-env:  ## make .venv, or complete it
+env:  ## make .venv (OPS=compiled: with mmcv's own ops)
 	@bash requirements/install.sh
 
 demo: env  ## train and evaluate a small detector on drawn images, and draw what it finds

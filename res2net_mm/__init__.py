@@ -4,13 +4,15 @@ from importlib.util import find_spec
 
 __version__ = '0.1.0'
 
-_missing = [name for name in ('torch', 'mmengine', 'mmcv') if find_spec(name) is None]
+_missing = [name for name in ('mmengine', 'mmcv') if find_spec(name) is None]
 if _missing:
     raise ImportError(
-        f'res2net_mm needs {", ".join(_missing)}: install PyTorch, then mmengine and mmcv, either '
-        "OpenMMLab's (mmengine, mmcv) or OneDL's (onedl-mmengine, onedl-mmcv)."
+        f"res2net_mm needs {', '.join(_missing)}: install OneDL's mmengine and mmcv "
+        "(pip install onedl-mmengine onedl-mmcv), or OpenMMLab's (pip install mmengine mmcv)."
     )
 
-from .config import allow_shipped_bases  # noqa: E402
+from .config import resolve_bases  # noqa: E402
+from .toolboxes import provide_ops  # noqa: E402
 
-allow_shipped_bases()
+provide_ops()
+resolve_bases()

@@ -7,12 +7,16 @@ import importlib
 import inspect
 from collections.abc import Iterable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DefaultScope, Registry
+from mmengine.utils import is_installed
 
 from .errors import UserError
+from .toolboxes import import_toolbox, importing
 
 # Keys that mmengine and mmcv take from a config beside the parameters of what they build with the rest.
 READ_BY_RUNNER = {
@@ -71,8 +75,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
         options (dict, optional): Dotted keys and their values.
 
     Raises:
-        UserError: If there is no such file, or its toolbox isn't installed, or an option names a key that
-            the config hasn't and that no class in it takes.
+        UserError: If there is no such file, or its toolbox isn't installed or doesn't import, or an option
+            names a key that the config hasn't and that no class in it takes.
     """
     file = Path(shipped_config(path) if path.startswith('res2net_mm::') else path)
     if not file.is_file():
@@ -86,12 +90,10 @@ def load_config(path: str, options: dict | None = None) -> Config:
     except FileNotFoundError as error:
         raise UserError(f'a base of {file} was not found: {error}') from None
     scope = cfg.get('default_scope')
-    try:
+    if scope and find_spec(scope) is None:
+        raise UserError(f"the config's default_scope is {scope!r}, but {scope} is not installed")
+    with importing(scope):
         importlib.import_module(f'{scope or "mmengine"}.registry')
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"the config's default_scope is {scope!r}, but {error.name} is not installed"
-        ) from None
     # A new type comes first: it is its arguments that the other options are.
     options = dict(sorted((options or {}).items(), key=lambda item: not item[0].endswith('.type')))
     with DefaultScope.overwrite_default_scope(scope):
@@ -131,17 +133,20 @@ def digits_configs() -> dict[str, Path]:
     return {file.stem: file for file in sorted(CONFIGS.glob('demo/digits/*.py'))}
 
 
-def allow_shipped_bases() -> None:
-    """Let configs say ``_base_ = 'res2net_mm::NAME.py'``.
+def resolve_bases() -> None:
+    """Let configs say ``_base_ = 'res2net_mm::NAME.py'``, and ``'mmseg::PATH.py'`` of OneDL's mmseg.
 
-    mmengine resolves ``package::`` for OpenMMLab's own packages only (a table of names, and a slash in
-    the rest), so the package does it for its own when it is imported.
+    mmengine resolves ``package::`` for OpenMMLab's own packages only, by a table of their distributions that
+    lacks OneDL's of mmseg, and only where the rest has a slash.
     """
     resolve = Config._get_cfg_path
 
     def get_cfg_path(cfg_path, filename):
-        if cfg_path.startswith('res2net_mm::'):
+        package = cfg_path.partition('::')[0]
+        if package == 'res2net_mm':
             return shipped_config(cfg_path), None
+        if package in MODULE2PACKAGE and not is_installed(MODULE2PACKAGE[package]):
+            MODULE2PACKAGE[package] = package  # mmengine also finds a package by its module
         return resolve(cfg_path, filename)
 
     Config._get_cfg_path = staticmethod(get_cfg_path)
@@ -232,23 +237,28 @@ def parameters(taker) -> set[str] | None:
 
 
 def registries() -> list[Registry]:
-    """All registries of mmengine and of the current default scope."""
-    import mmengine.registry
+    """All registries of the current default scope and of mmengine, with all that they register.
 
+    Raises:
+        UserError: If importing the toolbox fails.
+    """
     scope = DefaultScope.get_current_instance()
-    modules = [mmengine.registry]
-    if scope and scope.scope_name not in ('mmengine', None):
-        modules.insert(0, importlib.import_module(f'{scope.scope_name}.registry'))
-    return [r for m in modules for r in vars(m).values() if isinstance(r, Registry)]
+    names = dict.fromkeys([scope.scope_name, 'mmengine'] if scope else ['mmengine'])
+    return [registry for name in names for registry in import_toolbox(name)]
 
 
 def find_registered(name: str):
     """The class or function registered under a name in the default scope or the one it names, or None.
 
     mmcv's ops go by their names without being registered: ``RoIAlign``, ``nms``.
+
+    Raises:
+        UserError: If importing the toolbox fails.
     """
     import mmcv.ops
 
+    if '.' in name:
+        import_toolbox(name.partition('.')[0])
     for registry in registries():
         try:
             found = registry.get(name)

@@ -1,8 +1,5 @@
 """What mmengine's training lacks for this package's runs."""
 
-import functools
-import inspect
-from collections.abc import Callable
 from contextlib import contextmanager
 
 import torch
@@ -20,42 +17,15 @@ from .results.curves import plot_curves
 class CPUAmpOptimWrapper(OptimWrapper):
     """``--amp`` on a CPU: bfloat16 autocast, which needs no loss scaling.
 
-    mmengine's ``AmpOptimWrapper`` demands an accelerator, and mmcv's ops have no bfloat16 on a CPU; they
-    compute in float32 here.
+    mmengine's ``AmpOptimWrapper`` demands an accelerator. mmcv's compiled ops know no bfloat16 on a CPU,
+    :mod:`res2net_mm.ops` do.
     """
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        from mmcv import _ext
-
-        for name, op in vars(_ext).items():
-            if inspect.isbuiltin(op):
-                setattr(_ext, name, _in_float32(op))
 
     @contextmanager
     def optim_context(self, model: nn.Module):
         """Compute the model's forward pass under autocast."""
         with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
             yield
-
-
-def _in_float32(op: Callable) -> Callable:
-    """Have one of mmcv's ops, which write to some of their arguments, take bfloat16 tensors."""
-
-    @functools.wraps(op)
-    def call(*args, **kwargs):
-        halves = [a for a in (*args, *kwargs.values()) if getattr(a, 'dtype', None) is torch.bfloat16]
-        floats = {id(a): a.float() for a in halves}
-        result = op(
-            *(floats.get(id(a), a) for a in args), **{k: floats.get(id(a), a) for k, a in kwargs.items()}
-        )
-        for tensor in halves:
-            written = floats[id(tensor)].to(torch.bfloat16)
-            if not torch.equal(tensor, written):
-                tensor.copy_(written)
-        return result
-
-    return call
 
 
 @HOOKS.register_module()

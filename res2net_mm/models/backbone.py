@@ -85,8 +85,7 @@ class Backbone(BaseModule):
             Backbone: The network itself, in eval mode.
 
         Raises:
-            TypeError: If ``dtype`` is none of PyTorch's float16, bfloat16, float32 and float64, or is
-                bfloat16 and mmcv's deformable convolutions, which don't have it on a CPU, would be there.
+            TypeError: If ``dtype`` is none of PyTorch's float16, bfloat16, float32 and float64.
 
         Example:
             >>> import torch
@@ -97,10 +96,6 @@ class Backbone(BaseModule):
         """
         if dtype not in (None, torch.float16, torch.bfloat16, torch.float32, torch.float64):
             raise TypeError(f'dtype={dtype!r} is no type to compute in, such as torch.bfloat16')
-        if dtype is torch.bfloat16 and any(
-            hasattr(m, 'conv_offset') and m.weight.is_cpu for m in self.modules()
-        ):
-            raise TypeError("mmcv's deformable convolutions have no bfloat16 on a CPU: take torch.float16")
         if not self.fused:
             self.eval()
             for module in list(self.modules()):

@@ -2,10 +2,12 @@
 
 import copy
 import io
+import os
+from shutil import which
 
 import pytest
 import torch
-from helpers import randomise
+from helpers import COMPILED_OPS, randomise
 from mmcv.ops import RoIAlign
 from mmdet.models.backbones import ResNet
 from torch import nn
@@ -113,14 +115,9 @@ def test_gradients_still_reach_the_input_of_a_compiled_network(monkeypatch):
 def test_computes_in_half_precision_and_gives_what_it_was_given(name):
     network = build(name)
     x = image(name)
-    half = torch.bfloat16
+    half = torch.float16 if name == 'DCN' and COMPILED_OPS else torch.bfloat16
     with torch.no_grad():
         expected = network(x)
-        if name == 'DCN':
-            with pytest.raises(TypeError, match='deformable convolutions have no bfloat16 on a CPU'):
-                network.fuse(half)
-            assert not network.fused
-            half = torch.float16
         outs = network.fuse(half)(x)
     assert {p.dtype for p in network.parameters()} == {half}
     assert_close(outs, expected, to=0.1)
@@ -250,6 +247,7 @@ def test_without_onednn():
         assert_close(network.fuse()(x), expected)
 
 
+@pytest.mark.skipif(not which(os.environ.get('CXX', 'g++')), reason='torch.compile needs a compiler on a CPU')
 def test_compiles_once_for_images_of_any_size():
     plugin = dict(cfg=dict(type='NonLocal2d', sub_sample=True, use_scale=False), position='after_conv3')
     network = Res2Net(

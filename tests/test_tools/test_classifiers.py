@@ -49,7 +49,7 @@ def test_trains_tests_and_begins_a_detector(run, tmp_path):
     result = run('test.py', 'tiny.py', published, '--show-dir', 'shown')
     assert result.returncode == 0, result.stderr[-3000:]
     assert 'accuracy/top1' in result.stdout and len(list((tmp_path / 'shown').glob('*.png'))) == 8
-    newest = sorted(work_dir.glob('*_*/'))[-1]
+    newest = sorted(path for path in work_dir.glob('*_*') if path.is_dir())[-1]
     metrics = json.loads((newest / f'{newest.name}.json').read_text())
     assert metrics['images'] == 8 and metrics['accuracy/top2'] == 100
 

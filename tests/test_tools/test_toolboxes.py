@@ -58,7 +58,7 @@ def test_trains_tests_and_draws(name, metric, data, run, tmp_path):
     assert metric in result.stdout and f'Pictures: {tmp_path}/shown' in result.stdout
     images = 2 if name.startswith('deeplab') else 3
     assert len(list((tmp_path / 'shown').glob('*.[jp][pn]g'))) >= images
-    newest = sorted((tmp_path / 'run').glob('*_*/'))[-1]
+    newest = sorted(path for path in (tmp_path / 'run').glob('*_*') if path.is_dir())[-1]
     metrics = json.loads((newest / f'{newest.name}.json').read_text())
     assert metrics['images'] == images and metric in metrics
     assert (newest / 'vis_data' / 'config.py').exists()  # by which tools/results.py knows the run

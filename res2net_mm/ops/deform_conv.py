@@ -1,0 +1,178 @@
+"""Deformable convolution (Dai et al., ICCV 2017; version 2: Zhu et al., CVPR 2019), by torchvision."""
+
+import torch
+import torchvision  # noqa: F401  (registers its ops)
+from torch import Tensor
+
+from .precision import as_computed, no_autocast
+
+
+def deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    **geometry: int,
+) -> None:
+    """Deformable convolution.
+
+    Args:
+        input (Tensor): (N, C, H, W).
+        weight (Tensor): (O, C / groups, kH, kW).
+        offset (Tensor): (N, 2 * deformable groups * kH * kW, H', W'), y and x in pixels.
+        output (Tensor): (N, O, H', W'), written to.
+        columns (Tensor): Not used.
+        ones (Tensor): Not used.
+        geometry (int): ``kW``, ``kH``, ``dW`` and ``dH`` (the stride), ``padW``, ``padH``, ``dilationW``,
+            ``dilationH``, ``group``, ``deformable_group``, ``im2col_step``.
+    """
+    output.copy_(_convolve(input, weight, offset, None, None, _of_v1(**geometry)))
+
+
+def deform_conv_backward_input(
+    input: Tensor,
+    offset: Tensor,
+    grad_output: Tensor,
+    grad_input: Tensor,
+    grad_offset: Tensor,
+    weight: Tensor,
+    columns: Tensor,
+    **geometry: int,
+) -> None:
+    """Gradients of :func:`deform_conv_forward` for input and offset, written to the ``grad_`` tensors.
+
+    torchvision computes the weight's gradient with them. It is left in ``columns``, a buffer that mmcv hands
+    on to :func:`deform_conv_backward_parameters` in the same step.
+    """
+    grads = _gradients(grad_output, input, weight, offset, None, None, _of_v1(**geometry))
+    grad_input.copy_(grads[0])
+    grad_offset.copy_(grads[2])
+    columns.set_(grads[1].to(columns.dtype))
+
+
+def deform_conv_backward_parameters(
+    input: Tensor,
+    offset: Tensor,
+    grad_output: Tensor,
+    grad_weight: Tensor,
+    columns: Tensor,
+    ones: Tensor,
+    scale: float,
+    **geometry: int,
+) -> None:
+    """Gradient of :func:`deform_conv_forward` for the weight, times ``scale``, added to ``grad_weight``."""
+    grad = columns
+    if grad.shape != grad_weight.shape:  # neither input nor offset needed theirs
+        weight = torch.zeros_like(grad_weight)  # which the gradient doesn't depend on
+        grad = _gradients(grad_output, input, weight, offset, None, None, _of_v1(**geometry))[1]
+    grad_weight.add_(grad, alpha=scale)
+    columns.set_(columns.new_empty(0))
+
+
+def modulated_deform_conv_forward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    output: Tensor,
+    columns: Tensor,
+    with_bias: bool,
+    **geometry: int,
+) -> None:
+    """Deformable convolution whose samples are weighed.
+
+    Args:
+        input (Tensor): (N, C, H, W).
+        weight (Tensor): (O, C / groups, kH, kW).
+        bias (Tensor): (O,), or empty.
+        ones (Tensor): Not used.
+        offset (Tensor): (N, 2 * deformable groups * kH * kW, H', W'), y and x in pixels.
+        mask (Tensor): (N, deformable groups * kH * kW, H', W'), the weights of the samples.
+        output (Tensor): (N, O, H', W'), written to.
+        columns (Tensor): Not used.
+        with_bias (bool): Whether ``bias`` is added.
+        geometry (int): ``kernel_h``, ``kernel_w``, ``stride_h``, ``stride_w``, ``pad_h``, ``pad_w``,
+            ``dilation_h``, ``dilation_w``, ``group``, ``deformable_group``.
+    """
+    output.copy_(_convolve(input, weight, offset, mask, bias if with_bias else None, _of_v2(**geometry)))
+
+
+def modulated_deform_conv_backward(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    ones: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    columns: Tensor,
+    grad_input: Tensor,
+    grad_weight: Tensor,
+    grad_bias: Tensor,
+    grad_offset: Tensor,
+    grad_mask: Tensor,
+    grad_output: Tensor,
+    with_bias: bool,
+    **geometry: int,
+) -> None:
+    """Gradients of :func:`modulated_deform_conv_forward`, written to the five ``grad_`` tensors."""
+    grads = _gradients(
+        grad_output, input, weight, offset, mask, bias if with_bias else None, _of_v2(**geometry)
+    )
+    for place, grad in zip((grad_input, grad_weight, grad_offset, grad_mask), grads):
+        place.copy_(grad)
+    if with_bias:
+        grad_bias.copy_(grads[4])
+
+
+def _of_v1(*, kW, kH, dW, dH, padW, padH, dilationW, dilationH, group, deformable_group, im2col_step):  # noqa: N803
+    return dH, dW, padH, padW, dilationH, dilationW, group, deformable_group
+
+
+def _of_v2(
+    *, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group
+):
+    return stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, group, deformable_group
+
+
+def _convolve(
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    bias: Tensor | None,
+    geometry: tuple[int, ...],
+) -> Tensor:
+    tensors = _tensors(input, weight, offset, mask, bias)
+    with no_autocast(input):
+        return torch.ops.torchvision.deform_conv2d(*tensors, *geometry, mask is not None)
+
+
+def _gradients(
+    grad_output: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    bias: Tensor | None,
+    geometry: tuple[int, ...],
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients for input, weight, offset, mask and bias."""
+    input, *others = _tensors(input, weight, offset, mask, bias)
+    with no_autocast(input):
+        return torch.ops.torchvision._deform_conv2d_backward(
+            grad_output.to(input.dtype), input, *others, *geometry, mask is not None
+        )
+
+
+def _tensors(
+    input: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, bias: Tensor | None
+) -> list[Tensor]:
+    if mask is None:
+        mask = offset.new_zeros(len(offset), 0)
+    if bias is None:
+        bias = weight.new_zeros(len(weight))
+    return as_computed(input, weight, offset, mask, bias, half_on_cuda=True)

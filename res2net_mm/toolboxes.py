@@ -1,0 +1,74 @@
+"""The packages around this one, mmengine, mmcv and the toolboxes: what they lack, and whether they import."""
+
+import importlib
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, spec_from_file_location
+from pathlib import Path
+
+from mmengine.registry import Registry
+
+from .errors import UserError
+
+
+class OpsFinder(MetaPathFinder):
+    """Finds ``mmcv._ext`` in :mod:`res2net_mm.ops` where nothing before it found a compiled one."""
+
+    def find_spec(self, fullname: str, path=None, target=None) -> ModuleSpec | None:
+        """The spec of that module, and of no other."""
+        if fullname == 'mmcv._ext':
+            return spec_from_file_location(fullname, Path(__file__).with_name('ops') / 'ext.py')
+        return None
+
+
+def provide_ops() -> None:
+    """Give an mmcv without compiled ops those of :mod:`res2net_mm.ops`."""
+    sys.meta_path.append(OpsFinder())
+
+
+@contextmanager
+def importing(toolbox: str) -> Iterator[None]:
+    """Have an import within that fails say that it did.
+
+    Raises:
+        UserError: With what went wrong, and where.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever a package does when it is imported
+        cause = ''.join(traceback.format_exception_only(error)).strip()
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(
+            f'{toolbox} is installed, but importing it fails:\n  {cause}\n'
+            f'  in {where.filename}, line {where.lineno}'
+        ) from error
+
+
+@cache
+def import_toolbox(name: str) -> list[Registry]:
+    """Import all that a toolbox registers.
+
+    Args:
+        name (str): Its module, which is also its registries' scope, such as 'mmdet'.
+
+    Returns:
+        list[Registry]: Its registries; none if it isn't installed or has none.
+
+    Raises:
+        UserError: If it is installed, but importing it fails, with the cause.
+    """
+    if find_spec(name) is None:
+        return []
+    with importing(name):
+        if find_spec(f'{name}.registry') is None:
+            return []
+        registry = importlib.import_module(f'{name}.registry')
+        registries = [r for r in vars(registry).values() if isinstance(r, Registry)]
+        for each in registries:
+            each.import_from_location()
+    return registries

@@ -1,0 +1,65 @@
+"""requirements/install.sh: what it decides before it makes anything."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout as far as the script reads it."""
+    shutil.copytree(ROOT / 'requirements', tmp_path / 'requirements')
+    shutil.copy(ROOT / 'setup.py', tmp_path)
+    (tmp_path / 'res2net_mm' / 'ops').mkdir(parents=True)
+    shutil.copy(ROOT / 'res2net_mm' / 'ops' / 'ext.py', tmp_path / 'res2net_mm' / 'ops')
+    return tmp_path
+
+
+def install(checkout, **environment):
+    return subprocess.run(
+        ['bash', checkout / 'requirements' / 'install.sh'],
+        env={**os.environ, 'OPS': '', **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    'environment,message',
+    [
+        (dict(OPS='fast'), "OPS is 'torchvision' or 'compiled', not 'fast'."),
+        (dict(OPS='compiled', CXX='no-such-compiler'), "OPS=compiled needs a C++17 compiler, and 'no-such-"),
+        (dict(PYTHON='no-such-python'), 'needs CPython 3.10, 3.11, 3.12 or 3.13 with venv'),
+    ],
+)
+def test_what_it_cannot_use(environment, message, checkout):
+    result = install(checkout, **environment)
+    assert result.returncode == 1 and f'install.sh: {message}' in result.stderr
+    assert not (checkout / '.venv').exists()
+
+
+def test_an_environment_of_the_users_own_is_left_alone(checkout):
+    (checkout / '.venv' / 'bin').mkdir(parents=True)
+    (checkout / '.venv' / 'mine').write_text('precious')
+    result = install(checkout)
+    assert result.returncode == 1 and "this script didn't make" in result.stderr
+    assert (checkout / '.venv' / 'mine').read_text() == 'precious'
+
+
+def lines(file):
+    text = (ROOT / 'requirements' / file).read_text()
+    return [line for line in text.splitlines() if line and not line.startswith('#')]
+
+
+def test_every_package_is_pinned():
+    """So that the environment is the same everywhere and each day."""
+    pins = dict(line.split('==') for line in lines('constraints.txt'))
+    assert set(lines('environment.txt')) | {'uv', 'xtcocotools'} <= pins.keys()
+    left_out = {line.partition(';')[0] for line in lines('overrides.txt')}
+    assert left_out - pins.keys() == {'chumpy', 'opencv-python'}
