@@ -126,6 +126,7 @@ class Bottle2neck(BaseModule):
         if dcn:
             import mmcv.ops  # noqa: F401  (registers the deformable convolutions)
 
+        self.expansion = expansion
         self.width = width
         self.hierarchical = not first
         self.deformable = dcn is not None

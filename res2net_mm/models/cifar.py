@@ -79,7 +79,12 @@ class Res2NeXtCIFAR(StagedBackbone):
         init_cfg: dict | list[dict] | None = None,
     ):
         super().__init__(norm_eval, zero_init_residual, init_cfg)
-        if isinstance(depth, int) and depth > 2 and depth % 9 == 2:
+        if isinstance(depth, int):
+            if depth <= 2 or depth % 9 != 2:
+                raise ValueError(
+                    f'depth={depth}: there is no such network; take 9 * n + 2, such as 20, 29 or 38, '
+                    'or a number for each stage such as (3, 3, 3)'
+                )
             depth = (depth // 9,) * 3
         blocks = blocks_per_stage(depth, {29: (3, 3, 3)})
         self.set_stages([f'layer{i + 1}' for i in range(len(blocks))], out_indices, frozen_stages)

@@ -110,6 +110,17 @@ def make_stage(
     )
 
 
+def check_plugins(plugins: list[dict] | None, num_stages: int) -> None:
+    """Check that the ``stages`` of plugins, where they have them, have an entry for each stage.
+
+    Raises:
+        ValueError: If one has fewer.
+    """
+    for plugin in plugins or []:
+        if plugin.get('stages') is not None:
+            check_per_stage(num_stages, **{"a plugin's stages": plugin['stages']})
+
+
 def plugins_of_stage(plugins: list[dict] | None, stage: int) -> list[dict]:
     """The plugins whose ``stages`` name the stage (counted from 0), or that name none."""
     return [p for p in plugins or [] if p.get('stages') is None or p['stages'][stage]]
@@ -220,9 +231,8 @@ class Res2Net(StagedBackbone):
         per_stage = dict(depth=blocks, strides=strides, dilations=dilations)
         if dcn:
             per_stage['stage_with_dcn'] = stage_with_dcn
-        for plugin in plugins or []:
-            per_stage["a plugin's stages"] = plugin.get('stages') or blocks
         check_per_stage(num_stages, **per_stage)
+        check_plugins(plugins, num_stages)
         self.set_stages([f'layer{i + 1}' for i in range(num_stages)], out_indices, frozen_stages)
 
         self.conv1 = self._stem(in_channels, stem_channels, deep_stem, conv_cfg, norm_cfg)
@@ -344,6 +354,7 @@ class Res2Layer(Backbone):
         blocks = blocks_per_stage(depth)
         if not 0 <= stage < len(blocks):
             raise ValueError(f'stage={stage} is not from 0 to {len(blocks) - 1}')
+        check_plugins(plugins, stage + 1)
         planes = base_channels * 2**stage
         self.stage = f'layer{stage + 1}'
         layer = make_stage(

@@ -48,6 +48,12 @@ def test_last_split_of_a_first_block_is_pooled_at_stride_1_unless_told_otherwise
     assert Bottle2neck(256, 64, first=True, stride=2, pool_at_stride_1=False).pool is not None
 
 
+def test_expansion_is_what_the_block_has():
+    for expansion in (2, 4):
+        block = Bottle2neck(128, 64, expansion=expansion, downsample=nn.Conv2d(128, 64 * expansion, 1))
+        assert block.expansion == expansion and block.conv3.out_channels == 64 * expansion
+
+
 def test_cardinality_divides_the_convolutions():
     block = Bottle2neck(256, 64, base_width=4, groups=8)
     assert block.convs[0].weight.shape == (32, 4, 3, 3)

@@ -107,7 +107,8 @@ def test_widths():
 @pytest.mark.parametrize(
     'arguments,message',
     [
-        (dict(depth=30), 'depth=30'),
+        (dict(depth=30), r'depth=30: .* take 9 \* n \+ 2, such as 20, 29 or 38'),
+        (dict(depth=2), 'depth=2: .* take 9'),
         (dict(depth=2), 'depth=2'),
         (dict(depth='29'), "depth='29'"),
         (dict(depth=(3, 0, 3)), r'depth=\(3, 0, 3\)'),

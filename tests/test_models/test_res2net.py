@@ -189,11 +189,21 @@ def test_dilation_arguments_reach_the_blocks():
         (dict(scales=0), 'scales=0'),
         (dict(style='caffe'), "style='caffe'"),
         (dict(dcn=dict(type='DCNv2'), stage_with_dcn=(True,)), 'stage_with_dcn has 1'),
+        (
+            dict(plugins=[dict(stages=(True,)), dict(stages=(True,) * 4), {}]),
+            "a plugin's stages has 1 entries",
+        ),
+        (dict(plugins=[dict(stages=True)]), "a plugin's stages=True: it takes one for each of the 4"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
     with torch.device('meta'), pytest.raises(ValueError, match=message):
         Res2Net(**arguments)
+
+
+def test_plugins_of_a_single_stage_are_checked():
+    with pytest.raises(ValueError, match="a plugin's stages has 2 entries"):
+        Res2Layer(50, stage=3, plugins=[dict(stages=(True, True)), {}])
 
 
 def test_every_parameter_learns():
