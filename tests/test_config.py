@@ -2,7 +2,7 @@ import argparse
 from pathlib import Path
 
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 
 from res2net_mm.config import CfgOptions, check_option, load_config
 from res2net_mm.errors import UserError
@@ -91,29 +91,107 @@ def test_config_not_found_names_the_nearest():
         load_config('res2net_mm::nothing.py')
 
 
-def test_an_option_without_a_value_is_a_usage_error(capsys):
+def parse(*values):
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)
-    with pytest.raises(SystemExit):
-        parser.parse_args(['--cfg-options', 'model.backbone.depth'])
-    assert "'model.backbone.depth' is not of the form KEY=VALUE" in capsys.readouterr().err
+    return parser.parse_args(['--cfg-options', *values]).cfg_options
+
+
+@pytest.mark.parametrize('option', ['model.backbone.depth', '=50'])
+def test_an_option_without_a_key_or_a_value_is_a_usage_error(option, capsys):
+    with pytest.raises(SystemExit) as error:
+        parse(option)
+    assert error.value.code == 2
+    assert f'argument --cfg-options: {option!r} is not of the form KEY=VALUE' in capsys.readouterr().err
 
 
 def test_option_values():
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)
-    args = parser.parse_args(
-        ['--cfg-options', 'a=/my files/x.pth', 'b=[1,(2,3)]', 'c=1e-3', 'd=None', 'e=1,2']
-    )
-    assert args.cfg_options == dict(a='/my files/x.pth', b=[1, (2, 3)], c=1e-3, d=None, e=[1, 2])
+    options = parse('a=/my files/x.pth', 'b=[1,(2,3)]', 'c=1e-3', 'd=None', '--cfg-options', 'e=1,2', 'c=x=y')
+    assert options == dict(a='/my files/x.pth', b=[1, (2, 3)], c='x=y', d=None, e=[1, 2])
 
 
-def test_a_dict_in_an_option_is_a_usage_error(capsys):
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)
-    with pytest.raises(SystemExit):
-        parser.parse_args(['--cfg-options', 'plugins=[dict(cfg=dict(type="X"),position="y")]'])
-    assert 'write the rest in a config' in capsys.readouterr().err
+@pytest.mark.parametrize(
+    'value',
+    [
+        '', 'a', '50', '-1', '+1', ' 1 ', '1_000', '.5', '1e-3', 'nan', '-inf', '0x10', 'None', 'none',
+        'True', 'true', 'FALSE', 'a=b', 'f(a)', 'a[0]', 'img_{:05}.jpg', "it's", 'a/b.pth', '/data/a(b/c',
+        'a,b', '1,2', 'a, b', 'True,None,x', 'a,', ',1', 'a,,b', '/a,/b', 'a/x,b/y', '/a,', 's3://a, s3://b',
+        '[]', '()', '[,]', '[a]', '(1)', '(1,)', '[a,]', '[ a , b ]', '(1000, 600)', '[-1,.5,1e5]',
+        '[(a,b),(c,d)]', '((1,2),(3,4))', '[[]]', '[[],()]', '[[1,(2,[3])],4]', 'a,[b,c]', 'a,(b,c),d',
+        "'a'", '"a"', "['a','b']", """("a",'b')""", "'a','b'", "''", "['a','']", '"it\'s"', "'it's'",
+        "[it's,b]", 'res2net://res2net50_26w_4s', '[/data/a,/data/b]', '(a/x,b/y)', '{a}/x', '(1)/x',
+        "/a,'b','c'", 'C:\\x',
+    ],
+)  # fmt: skip
+def test_values_that_mmengine_reads(value):
+    assert repr(parse(f'x={value}')['x']) == repr(DictAction._parse_iterable(value))
+
+
+@pytest.mark.parametrize(
+    'value,read',
+    [
+        # in quotes it is a string
+        ("('traffic light','dog')", ('traffic light', 'dog')),
+        ("('0','1')", ('0', '1')),
+        ("'1'", '1'),
+        ('"None"', 'None'),
+        ("['true',true]", ['true', True]),
+        ("'[1,2]'", '[1,2]'),
+        ('[\'a,b\', "c)"]', ['a,b', 'c)']),
+        ('["it\'s (1), or not"]', ["it's (1), or not"]),
+        ("' a '", ' a '),
+        (r"'C:\new, x'", r'C:\new, x'),
+        ('\'"a"\'', '"a"'),
+        ("'{a}'", '{a}'),
+        # words keep their spaces, within lists and outside
+        ('traffic light', 'traffic light'),
+        ('[traffic light, dog]', ['traffic light', 'dog']),
+        ('traffic light,dog', ['traffic light', 'dog']),
+        ('[\n  (a b,\t1),\n]', [('a b', 1)]),
+        # paths keep what is theirs
+        ('"/data/a,b (1)/coco"', '/data/a,b (1)/coco'),
+        ('/data/a,b (1)/coco', '/data/a,b (1)/coco'),
+        ('/data/a (1, 2)/coco', '/data/a (1, 2)/coco'),
+        ('/data/a, b', '/data/a, b'),
+        ("/data/dogs' (1", "/data/dogs' (1"),
+        ('./a,b', './a,b'),
+        ('data/a (1)/b', 'data/a (1)/b'),
+        ('data/a(1,2)/b', 'data/a(1,2)/b'),
+        ('(a)/(b)', '(a)/(b)'),
+        ('https://x.org/y?a=1,2', 'https://x.org/y?a=1,2'),
+        ('[/data/x (1)/y,/b]', ['/data/x (1)/y', '/b']),
+        ("/a b,'/c,d'", ['/a b', '/c,d']),
+        # lists without brackets of lists
+        ('(a,b),(c,d)', [('a', 'b'), ('c', 'd')]),
+    ],
+)
+def test_values_that_mmengine_misreads(value, read):
+    assert repr(parse(f'x={value}')['x']) == repr(read)
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        '(1,2', '[1,2', '1,2)', '[(a]', '([a)]', '[(a)', 'a(b', 'a)', 'a{b', '[', '(/a,/b', '/a,/b)', '[/a',
+        "'a", 'a"', "[a,'b]", "['a' 'b']", "'a' 'b'", "'a'/b", '"/data/a b/x', 'say "a,b" c', '["a",b"]',
+        '{}', '{a:1}', '[{a:1,b:2}]', "{'a': '/x'}", 'dict(a=1)', 'dict(a=1,b=/x)', '[dict(type="X"),1]',
+        'f(a,b)', '[f(a,b)]', '(a)(b)', '[1,2](3)', '[(1)(2)]', '[1][2]',
+        '[dict(cfg=dict(type="X"),position="y")]', pytest.param('[' * 1000 + ']' * 1000, id='deep'),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_read_is_a_usage_error(value, capsys):
+    with pytest.raises(SystemExit) as error:
+        parse('a=1', f'model.x={value}', 'b=2')
+    assert error.value.code == 2
+    text = capsys.readouterr().err
+    assert text.count('error: ') == 1
+    assert f'argument --cfg-options: model.x={value}: ' in text and 'write the rest in a config' in text
+
+
+def test_class_names_reach_the_config():
+    classes = ('traffic light', '0')
+    options = parse("train_dataloader.dataset.metainfo.classes=('traffic light','0')")
+    assert load_config(FPN, options).train_dataloader.dataset.metainfo.classes == classes
 
 
 def test_options_of_dicts_without_a_class():
