@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv in the repository's root, every package at its version in constraints.txt. Compiles nothing, unless it
-# is told to. Safe to repeat and to interrupt: what is incomplete or out of date is made anew, from uv's cache. It
-# listens to:
+# is told to. Safe to repeat and to interrupt: what is incomplete or out of date is made anew, from uv's cache, and
+# what was there stays until the new one is complete. It listens to:
 #   PYTHON=python3.12       the interpreter (default: the first CPython 3.10 to 3.13 that runs)
 #   OPS=compiled            mmcv's own ops, compiled: for the GPU if there is one and an nvcc of PyTorch's CUDA
 #                           version, else for the CPU; OPS=torchvision is the default, or what .venv has
@@ -13,7 +13,8 @@ if command -v flock >/dev/null && ! flock -n 9; then  # of two at a time, the se
     echo "Waiting for another install.sh to finish."
     flock 9
 fi
-export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_USER=0
+unset PIP_TARGET PIP_PREFIX
 
 die() { echo "install.sh: $*" >&2; exit 1; }
 pin() { sed -n "s/^$1==//p" requirements/constraints.txt; }
@@ -38,17 +39,23 @@ version=$("$python" --version)
 
 # Is it done already? The stamp says of what; while .venv is being made it says that it is incomplete.
 stamp=.venv/installed
+replaced=.venv-replaced-by-install.sh
+if [[ -e $replaced/installed ]] && grep -qs incomplete $stamp; then  # a run was killed
+    rm -rf .venv
+    mv $replaced .venv
+fi
 read -r had done_for 2>/dev/null <$stamp || true
 ops=${OPS:-${had:-torchvision}}
 [[ $ops =~ ^(torchvision|compiled)$ ]] || die "OPS is 'torchvision' or 'compiled', not '$ops'."
-contents="$(cat requirements/* setup.py res2net_mm/ops/ext.py | cksum), $version, $PWD"
+contents="$(cat requirements/*.txt requirements/install.sh setup.py res2net_mm/ops/ext.py | cksum), $version, $PWD"
 if [[ ${had:-} == "$ops" && ${done_for:-} == "$contents" ]]; then
     echo "The environment in .venv is complete."
     exit
 fi
-[[ ! -e .venv || -e $stamp ]] ||
-    die "there is a .venv that this script didn't make, and doesn't touch. Move it away, or use it as it is:" \
-        "docs/environment.md says how."
+[[ ! -e .venv && ! -L .venv || -e $stamp ]] ||
+    die "there is a .venv that this script didn't make. It stays as it is: use it as docs/environment.md says under" \
+        "'Your own stack', or move it away."
+[[ $PWD != *:* ]] || die "Python makes no environment in a folder with a colon in its name: $PWD"
 
 if [[ $ops == compiled ]]; then
     # mmcv's ops run on a GPU only if they are compiled with the CUDA version that PyTorch was compiled with.
@@ -72,17 +79,27 @@ if [[ $ops == compiled ]]; then
     fi
 fi
 
+rm -rf $replaced
+if [[ -e .venv ]]; then
+    echo "Making .venv anew: it is incomplete, out of date, or from another folder."
+    mv .venv $replaced
+fi
+undo() {
+    rm -rf .venv
+    [[ -e $replaced ]] || return
+    mv $replaced .venv
+    echo "install.sh: .venv could not be made anew; the one that was there is back." >&2
+}
+trap undo EXIT
 echo "Making .venv with $version (about 3 GB to download the first time, on x86-64 Linux most of it CUDA's libraries)."
-rm -rf .venv.old
-[[ ! -e .venv ]] || mv .venv .venv.old
-rm -rf .venv.old
 mkdir .venv
 echo "$ops incomplete" >$stamp
 "$python" -m venv .venv
-.venv/bin/python -m pip install -q -c requirements/constraints.txt uv
+.venv/bin/python -m pip install -q -c requirements/constraints.txt uv ||
+    die "pip could not install uv; can it reach its package index?"
 # uv doesn't read pip's settings; a mirror that is set there is worth having.
 index=${PIP_INDEX_URL:-$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)}
-[[ -z $index ]] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}
+[[ -z $index ]] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-${UV_INDEX_URL:-$index}}
 site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 # uv keeps the wheels that it builds, of mmcv one for each such setting: without ops, or with those for one PyTorch.
@@ -112,3 +129,5 @@ modules = torch, torchvision, mmcv, mmdet, mmseg, mmpretrain, mmpose, res2net_mm
 print('Ready:', ', '.join(f'{module.__name__} {module.__version__}' for module in modules))
 PY
 echo "$ops $contents" >$stamp
+trap - EXIT
+rm -rf $replaced

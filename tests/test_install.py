@@ -52,6 +52,33 @@ def test_an_environment_of_the_users_own_is_left_alone(checkout):
     assert (checkout / '.venv' / 'mine').read_text() == 'precious'
 
 
+def test_what_was_there_comes_back_where_the_new_one_fails(checkout):
+    """Out of date, and neither pip nor uv reaches an index; nor is anything else of the user's removed."""
+    (checkout / '.venv').mkdir()
+    (checkout / '.venv' / 'installed').write_text('torchvision out of date')
+    (checkout / '.venv.old').mkdir()
+    result = install(checkout, PIP_INDEX_URL='http://127.0.0.1:9/simple', PIP_RETRIES='0', PIP_NO_INDEX='1',
+                     PIP_FIND_LINKS='', PIP_CONFIG_FILE=os.devnull)  # fmt: skip
+    assert 'Making .venv anew: it is incomplete, out of date' in result.stdout
+    assert result.returncode == 1 and 'can it reach its package index?' in result.stderr
+    assert 'the one that was there is back' in result.stderr
+    assert (checkout / '.venv' / 'installed').read_text() == 'torchvision out of date'
+    assert sorted(p.name for p in checkout.glob('.venv*')) == ['.venv', '.venv.old']
+
+
+def test_what_a_killed_run_was_to_replace_comes_back(checkout):
+    for folder, stamp in (
+        ('.venv', 'torchvision incomplete'),
+        ('.venv-replaced-by-install.sh', 'compiled x'),
+    ):
+        (checkout / folder).mkdir()
+        (checkout / folder / 'installed').write_text(stamp)
+    result = install(checkout, CXX='no-such-compiler')  # OPS is what it was
+    assert result.returncode == 1 and 'OPS=compiled needs a C++17 compiler' in result.stderr
+    assert (checkout / '.venv' / 'installed').read_text() == 'compiled x'
+    assert [p.name for p in checkout.glob('.venv*')] == ['.venv']
+
+
 def lines(file):
     text = (ROOT / 'requirements' / file).read_text()
     return [line for line in text.splitlines() if line and not line.startswith('#')]

@@ -49,7 +49,12 @@ def softnms(
 
     Returns:
         Tensor: (K,), int64.
+
+    Raises:
+        TypeError: If the boxes are integers, of which ``dets`` is, too.
     """
+    if not dets.is_floating_point():
+        raise TypeError(f'soft-NMS lowers scores, so its boxes must be floating point, not {boxes.dtype}')
     left = np.concatenate([boxes.float().numpy(), scores.float().numpy()[:, None]], axis=1)
     inds = np.arange(len(left))
     found, kept = [], []
@@ -93,11 +98,11 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
 
 
 def _iou(box: np.ndarray, boxes: np.ndarray, offset: int) -> np.ndarray:
-    """IoU of one box with some, in the order of mmcv's operations; nan between boxes without an area."""
+    """IoU of one box with some, in the order of mmcv's operations; 0 between boxes without an area."""
     area = (box[2] - box[0] + offset) * (box[3] - box[1] + offset)
     areas = (boxes[:, 2] - boxes[:, 0] + offset) * (boxes[:, 3] - boxes[:, 1] + offset)
     width = np.minimum(box[2], boxes[:, 2]) - np.maximum(box[0], boxes[:, 0]) + offset
     height = np.minimum(box[3], boxes[:, 3]) - np.maximum(box[1], boxes[:, 1]) + offset
     shared = width.clip(0) * height.clip(0)
-    with np.errstate(invalid='ignore', divide='ignore'):
-        return shared / (area + areas - shared)
+    with np.errstate(invalid='ignore', over='ignore'):
+        return np.nan_to_num(shared / (area + areas - shared))

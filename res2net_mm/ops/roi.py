@@ -40,7 +40,13 @@ def roi_align_forward(
         sampling_ratio (int): Samples of a bin in each direction; 0 for about one a pixel.
         pool_mode (int): 0 for the largest sample of a bin, 1 for the average.
         aligned (bool): Whether pixel centres lie at halves, as they should.
+
+    Raises:
+        ValueError: If a box is not finite or, with ``aligned``, ends before it begins; on the CPU only, where
+            torchvision would read memory that isn't its own.
     """
+    if rois.is_cpu and not (rois.isfinite().all() and (not aligned or (rois[:, 3:] >= rois[:, 1:3]).all())):
+        raise ValueError('RoIAlign of boxes that are not finite, or end before they begin')
     size = aligned_height, aligned_width
     given, (input, rois) = rois, as_computed(input, rois, half_on_cuda=True)
     with no_autocast(input):

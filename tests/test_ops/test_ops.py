@@ -393,6 +393,28 @@ def test_no_samples(name):
     assert loss == 0 and logits.grad.shape == (0, 3)
 
 
+@pytest.mark.parametrize('mode', ['avg', 'max'])
+@pytest.mark.parametrize('ratio', [0, 2])
+@pytest.mark.parametrize('box', [[math.nan, 0, 10, 10], [0, 0, math.inf, 10], [60, 60, 10, 70]])
+def test_rois_that_are_none(box, ratio, mode):
+    """torchvision ends the process, or gives what is in the memory."""
+    with pytest.raises(ValueError, match='not finite, or end before they begin'):
+        mmcv.ops.roi_align(random(1, 3, 9, 13), torch.tensor([[0.0, *box]]), 7, 0.125, ratio, mode, True)
+
+
+@pytest.mark.parametrize('method', ['naive', 'linear', 'gaussian'])
+def test_soft_nms_of_boxes_without_an_area(method):
+    boxes = torch.tensor([[5.0, 5, 5, 5], [40, 40, 40, 40], [0, 0, 9, 9]])
+    scores = torch.tensor([0.9, 0.8, 0.7])
+    dets, kept = mmcv.ops.soft_nms(boxes, scores, 0.3, 0.5, 0.01, method)
+    assert kept.tolist() == [0, 1, 2] and dets[:, 4].tolist() == scores.tolist()
+
+
+def test_soft_nms_of_integers_is_refused():
+    with pytest.raises(TypeError, match='must be floating point, not torch.int64'):
+        mmcv.ops.soft_nms(torch.tensor([[0, 0, 9, 9]]), torch.tensor([0.9]))
+
+
 def test_rois_without_an_area():
     x = random(1, 2, 9, 8).requires_grad_()
     for mode in ('avg', 'max'):
