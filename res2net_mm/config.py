@@ -160,13 +160,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
         UserError: If there is no such file, or its toolbox isn't installed or doesn't import, or an option
             names a key that the config hasn't and that no class in it takes.
     """
-    file = Path(shipped_config(path) if path.startswith('res2net_mm::') else path)
-    if not file.is_file():
-        near = nearest(file.stem, [p.stem for p in file.parent.glob('*.py')])
-        raise UserError(
-            f'config not found: {file.absolute()}'
-            + (f'\nDid you mean {file.with_name(near + ".py")}?' if near else '')
-        )
+    file = existing(shipped_config(path) if path.startswith('res2net_mm::') else path)
     try:
         cfg = Config.fromfile(file)
     except FileNotFoundError as error:
@@ -184,6 +178,22 @@ def load_config(path: str, options: dict | None = None) -> Config:
             cfg.merge_from_dict({key: value})
     _start_alike(cfg, options)
     return cfg
+
+
+def existing(path: str) -> Path:
+    """The config file of that path.
+
+    Raises:
+        UserError: If there is none, naming what comes nearest.
+    """
+    file = Path(path)
+    if not file.is_file():
+        near = nearest(file.stem, [p.stem for p in file.parent.glob('*.py')])
+        raise UserError(
+            f'config not found: {file.absolute()}'
+            + (f'\nDid you mean {file.with_name(near + ".py")}?' if near else '')
+        )
+    return file
 
 
 def _start_alike(cfg: Config, options: dict) -> None:
@@ -226,7 +236,7 @@ def resolve_bases() -> None:
     def get_cfg_path(cfg_path, filename):
         package = cfg_path.partition('::')[0]
         if package == 'res2net_mm':
-            return shipped_config(cfg_path), None
+            return str(existing(shipped_config(cfg_path))), None
         if package in MODULE2PACKAGE and not is_installed(MODULE2PACKAGE[package]):
             MODULE2PACKAGE[package] = package  # mmengine also finds a package by its module
         return resolve(cfg_path, filename)

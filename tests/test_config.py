@@ -22,6 +22,12 @@ def test_a_shipped_config_is_a_base_from_any_folder(tmp_path):
     assert mine.model == shipped.model == Config.fromfile(FPN).model
 
 
+def test_a_misspelt_base_says_what_comes_nearest(tmp_path):
+    (tmp_path / 'mine.py').write_text("_base_ = 'res2net_mm::faster_rcnn_r2n50_fpn_coc.py'\n")
+    with pytest.raises(UserError, match=r'config not found: .*_coc\.py\nDid you mean .*_r2n50_fpn_coco\.py'):
+        load_config(str(tmp_path / 'mine.py'))
+
+
 def test_other_packages_bases_still_resolve(tmp_path):
     (tmp_path / 'mine.py').write_text("_base_ = 'mmdet::_base_/default_runtime.py'\n")
     assert Config.fromfile(tmp_path / 'mine.py').default_scope == 'mmdet'
