@@ -120,8 +120,8 @@ class Backbone(BaseModule):
     def given_out(self, features: Tensor, x: Tensor) -> Tensor:
         """A map of features in the input's type and memory format, whatever the network's own.
 
-        mmcv's ops, RoIAlign for one, take every map for channels first, and compute nonsense of others: a
-        model that has them needs images that are channels first.
+        mmcv's compiled ops, RoIAlign for one, take every map for channels first, and compute nonsense of
+        others: a model that has them needs images that are channels first.
         """
         if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
             return features.to(dtype=x.dtype, memory_format=torch.channels_last)

@@ -14,8 +14,8 @@ def missing(name: str) -> Callable:
 
     def op(*args, **kwargs):
         raise MissingOp(
-            f'{name} is an op that mmcv has only when it is compiled, and this mmcv is not. Many such ops run on '
-            'a GPU only.\n'
+            f'{name} is an op that mmcv has only when it is compiled, and this mmcv is not. Many such ops '
+            'run on a GPU only.\n'
             'To compile it in the environment of a checkout of res2net_mm: make env OPS=compiled\n'
             'In any other: install an mmcv that was built with its ops.'
         )
