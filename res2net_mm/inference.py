@@ -1,7 +1,5 @@
 """Models in inference form: this package's networks in them fused, and compiled."""
 
-from importlib.util import find_spec
-
 import torch
 from torch import Tensor, nn
 from torch._inductor import config as inductor
@@ -13,9 +11,6 @@ from .models.backbone import Backbone
 
 def fuse(model: nn.Module, dtype: torch.dtype | None = None, compiled: bool = False) -> nn.Module:
     """Put all of this package's networks in a model into inference form, see :meth:`Backbone.fuse`.
-
-    On a CPU the model's RoIAlign layers call torchvision's from then on, where it is installed: it gives the
-    same numbers as mmcv's, in a third to two thirds of the time.
 
     Args:
         model (nn.Module): A detector, segmentor, pose estimator, classifier or a network itself, with its
@@ -29,7 +24,7 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None, compiled: bool = Fa
             Default: False.
 
     Returns:
-        nn.Module: The model itself; of one that has none of the networks RoIAlign alone is changed.
+        nn.Module: The model itself, which is as it was if it has none of the networks.
 
     Raises:
         TypeError: If ``dtype`` is no type that the networks compute in.
@@ -46,9 +41,6 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None, compiled: bool = Fa
                     # is set when it traces, not torch.compile's options.
                     module._compiled_call_impl = inductor.patch(freezing=True)(module._compiled_call_impl)
                     module.register_load_state_dict_pre_hook(_refuse_weights)
-        # torchvision's only averages.
-        elif on_cpu and hasattr(module, 'use_torchvision') and getattr(module, 'pool_mode', '') == 'avg':
-            module.use_torchvision = find_spec('torchvision') is not None
     return model
 
 

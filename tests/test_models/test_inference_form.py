@@ -8,7 +8,6 @@ from shutil import which
 import pytest
 import torch
 from helpers import COMPILED_OPS, randomise
-from mmcv.ops import RoIAlign
 from mmdet.models.backbones import ResNet
 from torch import nn
 from torch._subclasses import FakeTensorMode
@@ -226,17 +225,6 @@ def test_fuses_the_networks_of_any_model():
     other = ResNet(50)
     state = other.state_dict().keys()
     assert fuse(other) is other and other.state_dict().keys() == state
-
-
-@pytest.mark.parametrize('pool_mode', ['avg', 'max'])
-@pytest.mark.parametrize('aligned', [True, False])
-def test_roi_align_gives_the_same(pool_mode, aligned):
-    model = nn.Sequential(build('one stage'), RoIAlign(7, 1 / 4, 2, pool_mode, aligned))
-    x = image('', 2, 8, 20, 30)
-    rois = torch.tensor([[0, 3, 5, 70, 44], [1, -9, -9, 200, 90], [1, 8, 8, 8, 8]]).float()
-    expected = model[1](x, rois)
-    assert torch.equal(fuse(model)[1](x, rois), expected)
-    assert model[1].use_torchvision is (pool_mode == 'avg')  # which knows no other mode
 
 
 def test_without_onednn():
