@@ -8,12 +8,12 @@ import argparse
 import collections
 import contextlib
 import hashlib
+import http.client
 import io
 import os
 import pathlib
 import pickle
 import re
-import urllib.error
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlparse
@@ -161,6 +161,9 @@ def safe_loading():
 def fetch(source: str | os.PathLike) -> Path:
     """The file that a path, an http(s) address or ``res2net://NAME`` stands for, downloaded if need be.
 
+    A downloaded file's name has a hash: that of its content where the address gives one, or else that of the
+    whole address. So no two files share a name, though many addresses end in ``epoch_1.pth``.
+
     Raises:
         CheckpointError: If there is no such file, or it can't be downloaded or isn't the one expected.
     """
@@ -172,13 +175,27 @@ def fetch(source: str | os.PathLike) -> Path:
         file = f'{name}-{RELEASED[name]}.pth'
         return _download(RELEASE_URL + file, file, RELEASED[name])
     if source.startswith(('http://', 'https://')):
-        name = Path(urlparse(source).path).name
-        stamp = re.search(r'-(?=\d*[a-f])([0-9a-f]{8,})\.\w+$', name)  # not a date
-        return _download(source, name, stamp and stamp[1])
+        name = address_name(source)
+        if stamp := re.search(r'-(?=\d*[a-f])([0-9a-f]{8,})\.\w+$', name.name):  # not a date
+            return _download(source, name.name, stamp[1])  # of whatever address, the hash says what it is
+        address = hashlib.sha256(source.encode()).hexdigest()[:12]
+        return _download(source, f'{name.stem[:100]}_{address}{name.suffix[:20]}', None)
     path = Path(source).expanduser()
     if not path.is_file():
         raise CheckpointError(f'checkpoint not found: {path.absolute()}')
     return path
+
+
+def address_name(address: str) -> Path:
+    """The name of the file at an http(s) address, without a query.
+
+    Raises:
+        CheckpointError: If it is no address.
+    """
+    try:
+        return Path(Path(urlparse(address).path).name or 'checkpoint')
+    except ValueError as error:
+        raise CheckpointError(f'{address} is no address: {error}') from None
 
 
 def _harmless() -> contextlib.AbstractContextManager:
@@ -240,7 +257,7 @@ def _download(url: str, name: str, sha256: str | None) -> Path:
             torch.hub.download_url_to_file(url, str(path), sha256, progress=True)
         except RuntimeError as error:
             raise CheckpointError(f'{url}: the download is not the expected file: {error}') from None
-        except (urllib.error.URLError, OSError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: no address at all
             raise CheckpointError(
                 f'could not download {url} ({getattr(error, "reason", error)}). Put the file at {path} '
                 'by hand, or train from scratch: --cfg-options model.backbone.init_cfg=None'

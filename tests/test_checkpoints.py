@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import urllib.error
+import urllib.request
 from collections import OrderedDict
 
 import numpy as np
@@ -509,6 +510,64 @@ class TestReleasedFiles:
         with pytest.raises(CheckpointError, match='not the expected file'):
             read_checkpoint('https://example.org/tiny-0000000a.pth')
         assert read_checkpoint('https://example.org/tiny-20230901.pth')  # a date
+        assert read_checkpoint(f'https://elsewhere.org/tiny-{digest}.pth')  # the same content, by its hash
+        assert len(self.requests) == 3
+
+    def read_by_init_cfg(address):
+        network = Res2Net(**TINY, init_cfg=dict(type='Pretrained', checkpoint=address))
+        network.init_weights()
+        return network.conv1.weight
+
+    def read_as_the_tools_do(address):  # which load, resume and initialise other backbones by mmengine
+        with safe_loading():
+            return CheckpointLoader.load_checkpoint(address)['conv1.weight']
+
+    @pytest.mark.parametrize('read', [read_by_init_cfg, read_as_the_tools_do])
+    @pytest.mark.parametrize(
+        'addresses',
+        [
+            ['https://a.org/one/epoch_1.pth', 'https://a.org/two/epoch_1.pth'],
+            ['https://a.org/epoch_1.pth', 'http://b.org/epoch_1.pth'],
+            ['https://a.org/get.pth?file=1', 'https://a.org/get.pth?file=2'],
+            ['https://a.org/', 'https://b.org'],
+        ],
+    )
+    def test_addresses_that_end_alike_are_files_of_their_own(self, read, addresses):
+        weights = []
+        for _ in range(2):
+            for number, address in enumerate(addresses):
+                state = {k: torch.full_like(v, number) for k, v in tiny().state_dict().items()}
+                buffer = io.BytesIO()
+                torch.save(state, buffer)
+                self.served = buffer.getvalue()
+                weights.append(read(address).unique().tolist())
+        assert weights == [[0], [1], [0], [1]]
+        assert self.requests == addresses  # each once
+
+    def test_the_file_of_an_address_can_be_put_by_hand(self):
+        def unreachable(*args, **kwargs):
+            raise urllib.error.URLError('Name or service not known')
+
+        self.monkeypatch.setattr(torch.hub, 'urlopen', unreachable)
+        address = 'https://example.org/a/model.safetensors?download=true'
+        with pytest.raises(CheckpointError) as error:
+            read_checkpoint(address)
+        (path,) = re.findall(r'Put the file at (\S+) by hand', str(error.value))
+        assert re.fullmatch(r'model_[0-9a-f]{12}\.safetensors', pathlib.Path(path).name)
+        safetensors_torch = pytest.importorskip('safetensors.torch')
+        safetensors_torch.save_file(tiny().state_dict(), path)
+        assert 'conv1.weight' in read_checkpoint(address)
+
+    @pytest.mark.parametrize(
+        'address', ['https://[x/y.pth', 'https://example.org/a b.pth', 'https://x:y/z.pth']
+    )
+    def test_malformed_addresses(self, address):
+        self.monkeypatch.setattr(torch.hub, 'urlopen', urllib.request.urlopen)  # refuses before it connects
+        with pytest.raises(CheckpointError, match=re.escape(address)):
+            read_checkpoint(address)
+
+    def test_the_longest_names_are_cut(self):
+        assert read_checkpoint(f'https://example.org/{"x" * 300}.pth')
 
 
 def test_released_names_are_well_formed():

@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from res2net_mm.checkpoints import publish
+from res2net_mm.checkpoints import address_name, publish
 from res2net_mm.errors import UserError
 
 
@@ -13,7 +13,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('checkpoint', help='such as work_dirs/r2n50_imagenet/epoch_100.pth')
     parser.add_argument(
-        'target', nargs='?', help='NAME.pth, which becomes NAME-HASH.pth (in and by the name of its folder)'
+        'target',
+        nargs='?',
+        help="NAME.pth, which becomes NAME-HASH.pth (in and by the name of the checkpoint's folder; of an "
+        'address here, by its last part)',
     )
     return parser.parse_args()
 
@@ -22,7 +25,8 @@ def main() -> None:
     args = parse_args()
     folder = Path(args.checkpoint).absolute().parent
     try:
-        path = publish(args.checkpoint, args.target or folder / f'{folder.name}.pth')
+        own = address_name(args.checkpoint) if '://' in args.checkpoint else folder / f'{folder.name}.pth'
+        path = publish(args.checkpoint, args.target or own)
     except UserError as error:
         print(f'publish_model.py: error: {error}', file=sys.stderr)
         sys.exit(2)

@@ -1,4 +1,7 @@
+import functools
 import hashlib
+import http.server
+import threading
 
 import pytest
 import torch
@@ -35,3 +38,27 @@ def test_errors_are_sentences(run, tmp_path):
     with pytest.raises(UserError, match='could not write .*/file/x-[0-9a-f]{8}.pth: '):
         publish(tmp_path / 'good.pth', tmp_path / 'file' / 'x.pth')
     assert sorted(p.name for p in tmp_path.iterdir()) == ['bare.pth', 'file', 'good.pth']
+
+
+def test_addresses_that_end_alike(run, tmp_path, monkeypatch):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    for number in (1, 2):
+        (tmp_path / f'run{number}').mkdir()
+        state = {'state_dict': {'weight': torch.full((1,), float(number))}}
+        torch.save(state, tmp_path / f'run{number}' / 'epoch_1.pth')
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'hub'))
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    handler = functools.partial(Quiet, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for number in (1, 2):
+            address = f'http://127.0.0.1:{server.server_port}/run{number}/epoch_1.pth'
+            result = run('publish_model.py', address)
+            assert result.returncode == 0, result.stderr
+            name = result.stdout.splitlines()[-1].split(' (')[0]
+            assert name.startswith('epoch_1-')  # here, by the address's last part
+            assert torch.load(tmp_path / name, weights_only=True)['state_dict']['weight'] == number
+        server.shutdown()
