@@ -46,9 +46,11 @@ RELEASED = {  # the authors' weights: the start of each file's SHA-256
     'res2net101_v1b_26w_4s': '0812c246',
 }
 
-# What a file may wrap its state dict in. timm's EMA copy goes before what it is the average of (it is
-# what timm evaluates); mmengine swaps the two before it saves, so that there 'state_dict' is the EMA.
-WRAPPERS = ('state_dict_ema', 'state_dict', 'model_ema', 'model', 'model_state_dict', 'module')
+# What a file may wrap its state dict in. Of several the first is taken, so that what is evaluated (an average
+# of the weights, or a teacher) goes before what was trained (a student). mmengine swaps the two before it
+# saves: there 'state_dict' is the average, and 'ema_state_dict' is not one of these.
+WRAPPERS = ('state_dict_ema', 'model_ema', 'params_ema', 'ema', 'teacher')
+WRAPPERS += ('state_dict', 'model', 'model_state_dict', 'params', 'net', 'module', 'student')
 PUBLISHED = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version')  # of mmengine's meta
 CLASSIFIERS = ('fc', 'head', 'classifier', 'last_linear')
 ALIASES = [  # (pattern, the authors' name); everything else is called the same everywhere
@@ -313,27 +315,54 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
     return path
 
 
-def find_state_dict(checkpoint) -> dict[str, Tensor]:
+def find_state_dict(checkpoint, prefix: str = '') -> tuple[dict[str, Tensor], str, str]:
     """The state dict in a checkpoint, its parameters renamed as the authors call them.
+
+    Args:
+        checkpoint: A file's content.
+        prefix (str): What is wanted of it: any dicts that it nests, by their keys with dots between them, and
+            then the beginning of the parameters' names. Default: '' (of :data:`WRAPPERS` the first that
+            there is, as in all that the prefix leaves open).
+
+    Returns:
+        tuple[dict[str, Tensor], str, str]: The state dict, what of the prefix is left for its names, and
+        which wrapper was taken where the file has several, as a remark.
 
     Raises:
         CheckpointError: If there is none.
     """
+    path, others = [], []
     while isinstance(checkpoint, Mapping):
-        key = next((k for k in WRAPPERS if isinstance(checkpoint.get(k), Mapping)), None)
-        if key is None:
+        inside = {str(k): v for k, v in checkpoint.items() if _holds_parameters(v)}
+        key = next((k for k in inside if prefix and f'{prefix}.'.startswith(f'{k}.')), None)
+        if key is not None:
+            prefix = prefix[len(key) + 1 :]
+        elif known := [k for k in WRAPPERS if k in inside]:
+            key = known[0]
+            others += ['.'.join([*path, k]) for k in known[1:]]
+        else:
             break
-        checkpoint = checkpoint[key]
+        path.append(key)
+        checkpoint = inside[key]
     if not isinstance(checkpoint, Mapping):
         raise CheckpointError(f'it holds no state dict, but a {type(checkpoint).__name__}')
-    renamed = {authors_name(k): v for k, v in checkpoint.items() if isinstance(v, Tensor)}
+    renamed = {authors_name(str(k)): v for k, v in checkpoint.items() if isinstance(v, Tensor)}
     if not renamed:
+        nested = f'; if one of them holds the network: prefix={next(iter(inside))!r}' if inside else ''
         raise CheckpointError(
-            f'it holds no parameters; its keys are {_some(map(str, checkpoint))}'
+            f'it holds no parameters; its keys are {_some(map(str, checkpoint))}{nested}'
             if checkpoint
             else 'it holds an empty dict'
         )
-    return renamed
+    remark = f' ({".".join(path)!r} of it was taken; there is prefix={" or ".join(map(repr, others))}, too)'
+    return renamed, prefix, remark if others else ''
+
+
+def _holds_parameters(value) -> bool:
+    """Whether it is a dict with tensors in it, or in the dicts that it nests."""
+    return isinstance(value, Mapping) and any(
+        isinstance(v, Tensor) or _holds_parameters(v) for v in value.values()
+    )
 
 
 def authors_name(name: str) -> str:
@@ -348,8 +377,8 @@ def _some(names: Iterable[str], most: int = 6) -> str:
     return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
 
 
-def _part(state_dict: Mapping[str, Tensor], wanted: Iterable[str]) -> tuple[str, dict[str, Tensor]]:
-    """The part of a state dict that holds most of the names wanted, and its prefix.
+def _find_prefix(state_dict: Mapping[str, Tensor], wanted: Iterable[str]) -> str:
+    """The prefix under which a state dict holds most of the names wanted.
 
     ``backbone.layer1.0.conv1.weight`` of a detector, ``module.layer1...`` of a distributed run and
     ``roi_head.shared_head.layer4...`` of a C4 detector are all found this way.
@@ -370,8 +399,7 @@ def _part(state_dict: Mapping[str, Tensor], wanted: Iterable[str]) -> tuple[str,
             f'it holds such a network more than once, under {" and ".join(map(repr, best))}; choose with '
             f"init_cfg=dict(type='Pretrained', checkpoint=..., prefix={best[0]!r})"
         )
-    prefix = best[0]
-    return prefix, {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
+    return best[0]
 
 
 def describe(state_dict: Mapping[str, Tensor]) -> dict:
@@ -462,8 +490,10 @@ def load_pretrained(
     Args:
         module (nn.Module): The network.
         checkpoint (str | PathLike): See :func:`read_checkpoint`.
-        prefix (str, optional): Where in the state dict the network is, with or without the final dot.
-            Default: None (found by its names).
+        prefix (str, optional): Where in the file the network is, with or without the final dot: keys of the
+            dicts that it nests, then the beginning of the parameters' names, such as ``'student'`` or
+            ``'generator.encoder'``. Default: None (found by its names; of the wrappers, the first of
+            :data:`WRAPPERS`, in which averages and teachers go before students; which one is logged).
         map_location (str | torch.device): Where the file's tensors go first. Default: 'cpu'.
 
     Raises:
@@ -471,21 +501,23 @@ def load_pretrained(
             scale, cardinality or stem, or anything but a classifier is missing or left over.
     """
     content = read_checkpoint(checkpoint, map_location)
+    taken = ''
     try:
-        _load(module, find_state_dict(content), prefix, str(checkpoint))
+        whole, rest, taken = find_state_dict(content, (prefix or '').rstrip('.'))
+        _load(module, whole, None if prefix is None else rest, f'{checkpoint}{taken}')
     except CheckpointError as error:
-        raise CheckpointError(f'{checkpoint} was not loaded: {error}') from None
+        raise CheckpointError(f'{checkpoint} was not loaded: {error}{taken}') from None
 
 
 def _load(module: nn.Module, whole: dict[str, Tensor], prefix: str | None, source: str) -> None:
     own = module.state_dict()
-    if prefix is None:
-        prefix, state_dict = _part(whole, own)
-    else:
-        prefix = prefix.rstrip('.') + '.' if prefix else ''
-        state_dict = {k[len(prefix) :]: v for k, v in whole.items() if k.startswith(prefix)}
-        if not state_dict:
-            raise CheckpointError(f'no parameter in it begins with {prefix!r}')
+    begin = f'{prefix}.' if prefix else ''
+    state_dict = {k[len(begin) :]: v for k, v in whole.items() if k.startswith(begin)}
+    if not state_dict:
+        raise CheckpointError(f'no parameter in it begins with {begin!r}; they are {_some(whole)}')
+    if prefix is None or not own.keys() & state_dict.keys():
+        begin += _find_prefix(state_dict, own)
+        state_dict = {k[len(begin) :]: v for k, v in whole.items() if k.startswith(begin)}
     for name, value in whole.items():  # a C4 detector keeps the last stage in its RoI head
         if match := re.match(r'.*\bshared_head\.(layer\d+\..+)', name):
             state_dict.setdefault(match[1], value)
@@ -529,11 +561,11 @@ def _load(module: nn.Module, whole: dict[str, Tensor], prefix: str | None, sourc
     module.load_state_dict(state_dict, strict=False)
 
     anew = sorted({k for k in anew - state_dict.keys() if not k.endswith('num_batches_tracked')})
-    others = [k for k in whole if not k.startswith(prefix)]
+    others = [k for k in whole if not k.startswith(begin)]
     beyond = sorted({k.split('.')[0] for k in unused + others})
     print_log(
         f'{type(module).__name__}: {len(state_dict)} of {len(own)} parameters and statistics from {source}'
-        + (f' ({prefix}*)' if prefix else '')
+        + (f' ({begin}*)' if begin else '')
         + (f'; not part of it and left out: {_some(beyond)}' if beyond else '')
         + (f'; newly initialised: {_some(anew)}' if anew else ''),
         logger='current',

@@ -107,6 +107,16 @@ LAYOUTS = {
         'message_hub': {'log_scalars': {'train/loss': HistoryBuffer([1.0], [1])}},
     },
     'distributed detector': lambda s: {'state_dict': prefixed('module.backbone.', s)},
+    'net': lambda s: {'net': with_classifier(s), 'acc': 93.0, 'epoch': 100},
+    'params, EMA beside': lambda s: {'params': trash(s), 'params_ema': s},
+    'ema beside': lambda s: {'model': trash(s), 'ema': {'decay': 0.99, 'module': s}, 'updates': 3},
+    'no weights in ema': lambda s: {'params': s, 'ema': {'decay': 0.99}, 'teacher': None},
+    'state_dict before a trained one': lambda s: {'student': trash(s), 'state_dict': s},
+    'self-distilled': lambda s: {
+        'student': prefixed('module.backbone.', trash(s)),
+        'teacher': {**prefixed('backbone.', s), 'head.last_layer.weight': torch.zeros(4, 4)},
+        'optimizer': {'state': {0: {'momentum_buffer': torch.zeros(4)}}},
+    },
     'before num_batches_tracked': lambda s: {k: v for k, v in s.items() if 'num_batches' not in k},
 }
 
@@ -182,6 +192,59 @@ def test_explicit_prefix(tmp_path):
     assert torch.equal(loaded.conv1.weight, teacher.conv1.weight)
     with pytest.raises(CheckpointError, match="begins with 'nobody.'"):
         load_pretrained(loaded, tmp_path / 'file.pth', prefix='nobody')
+
+
+NESTED = {
+    'student': lambda s: {'teacher': trash(s), 'student': prefixed('module.backbone.', s)},
+    'student.': lambda s: {'state_dict': {**prefixed('teacher.', trash(s)), **prefixed('student.', s)}},
+    'student.module': lambda s: {'teacher': trash(s), 'student': prefixed('module.', s)},
+    'nets.generator': lambda s: {'nets': {'generator': {'state_dict': s}, 'critic': trash(s)}},
+    'nets.generator.encoder': lambda s: {'nets': {'generator': prefixed('encoder.', s), 'critic': trash(s)}},
+    'critic': lambda s: {'model': {'generator': trash(s), 'critic': s}},
+    'a.b': lambda s: {'a.b': s, 'a': trash(s)},
+    'params': lambda s: {'params_ema': trash(s), 'params': s},
+    '': lambda s: {'model': s},
+}
+
+
+@pytest.mark.parametrize('prefix', NESTED)
+def test_a_prefix_names_dicts_and_beginnings_of_names(prefix, tmp_path):
+    source = tiny()
+    torch.save(NESTED[prefix](source.state_dict()), tmp_path / 'file.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'file.pth'), prefix=prefix)
+    loaded = Res2Net(**TINY, init_cfg=init_cfg)
+    loaded.init_weights()
+    assert torch.equal(loaded.layer4[0].conv3.weight, source.layer4[0].conv3.weight)
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    """What loading logs."""
+    lines = []
+    monkeypatch.setattr(checkpoints, 'print_log', lambda line, **_: lines.append(line))
+    return lines
+
+
+def test_which_of_several_wrappers_was_taken_is_said(logged, tmp_path):
+    path = tmp_path / 'file.pth'
+    state = tiny().state_dict()
+    torch.save({'net': {'student': trash(state), 'params': trash(state), 'teacher': state}}, path)
+    load_pretrained(Res2Net(**TINY), path)
+    remark = "('net.teacher' of it was taken; there is prefix='net.params' or 'net.student', too)"
+    assert len(logged) == 1 and remark in logged[0]
+    with pytest.raises(CheckpointError, match='scales=4') as error:
+        load_pretrained(Res2Net(**{**TINY, 'scales': 4}), path)
+    assert remark in str(error.value)
+    load_pretrained(Res2Net(**TINY), path, prefix='net.student')
+    assert 'taken' not in logged[1]
+
+
+def test_unknown_wrappers(tmp_path):
+    torch.save({'epoch': 1, 'generator': tiny().state_dict()}, tmp_path / 'file.pth')
+    with pytest.raises(CheckpointError, match="keys are epoch, generator; if .* network: prefix='generator'"):
+        load_pretrained(Res2Net(**TINY), tmp_path / 'file.pth')
+    with pytest.raises(CheckpointError, match="begins with 'encoder.'; they are conv1.weight, "):
+        load_pretrained(Res2Net(**TINY), tmp_path / 'file.pth', prefix='generator.encoder')
 
 
 def test_a_c4_detector_gives_all_four_stages(tmp_path):
