@@ -51,6 +51,9 @@ RELEASED = {  # the authors' weights: the start of each file's SHA-256
 # saves: there 'state_dict' is the average, and 'ema_state_dict' is not one of these.
 WRAPPERS = ('state_dict_ema', 'model_ema', 'params_ema', 'ema', 'teacher')
 WRAPPERS += ('state_dict', 'model', 'model_state_dict', 'params', 'net', 'module', 'student')
+# The convolution that takes the images: of a stem and of CIFAR's network, a deep stem, BLRes2Net, DLA.
+INPUT_CONVS = ('conv1.weight', 'conv1.0.weight', 'conv1.0.conv.weight', 'base_layer.0.weight')
+ADAPTATIONS = ('sum', 'mean', 'repeat', 'new')
 PUBLISHED = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version')  # of mmengine's meta
 CLASSIFIERS = ('fc', 'head', 'classifier', 'last_linear')
 ALIASES = [  # (pattern, the authors' name); everything else is called the same everywhere
@@ -479,6 +482,7 @@ def load_pretrained(
     checkpoint: str | os.PathLike,
     prefix: str | None = None,
     map_location='cpu',
+    input_conv: str | None = None,
 ) -> None:
     """Load a pretrained file into one of this package's networks, whole or not at all.
 
@@ -495,21 +499,31 @@ def load_pretrained(
             ``'generator.encoder'``. Default: None (found by its names; of the wrappers, the first of
             :data:`WRAPPERS`, in which averages and teachers go before students; which one is logged).
         map_location (str | torch.device): Where the file's tensors go first. Default: 'cpu'.
+        input_conv (str, optional): How the first convolution is adapted if the model's ``in_channels`` aren't
+            the file's (c, 3 for RGB): 'sum' for one gray channel gives it the sum over the file's channels;
+            'mean' gives each channel their mean, 'repeat' the file's channels in turns, both times
+            c / in_channels, so that the responses keep their size; 'new' leaves it newly initialised (and
+            must not be frozen). Default: None (such a file is refused).
 
     Raises:
-        CheckpointError: If the file can't be read, isn't of such a network, has another depth, width,
-            scale, cardinality or stem, or anything but a classifier is missing or left over.
+        CheckpointError: If an option has no such value, or the file can't be read, isn't of such a network,
+            has another depth, width, scale, cardinality or stem, or anything but a classifier is missing or
+            left over.
     """
+    if input_conv not in (None, *ADAPTATIONS):
+        raise CheckpointError(f'input_conv={input_conv!r} is none of {", ".join(map(repr, ADAPTATIONS))}')
     content = read_checkpoint(checkpoint, map_location)
     taken = ''
     try:
         whole, rest, taken = find_state_dict(content, (prefix or '').rstrip('.'))
-        _load(module, whole, None if prefix is None else rest, f'{checkpoint}{taken}')
+        _load(module, whole, None if prefix is None else rest, input_conv, f'{checkpoint}{taken}')
     except CheckpointError as error:
         raise CheckpointError(f'{checkpoint} was not loaded: {error}{taken}') from None
 
 
-def _load(module: nn.Module, whole: dict[str, Tensor], prefix: str | None, source: str) -> None:
+def _load(
+    module: nn.Module, whole: dict[str, Tensor], prefix: str | None, input_conv: str | None, source: str
+) -> None:
     own = module.state_dict()
     begin = f'{prefix}.' if prefix else ''
     state_dict = {k[len(begin) :]: v for k, v in whole.items() if k.startswith(begin)}
@@ -528,16 +542,24 @@ def _load(module: nn.Module, whole: dict[str, Tensor], prefix: str | None, sourc
     kinds = theirs.pop('type', None), ours.pop('type', None)
     if all(kinds) and kinds[0] != kinds[1]:
         raise CheckpointError(f'it is of a {kinds[0]} with {_arguments(theirs, theirs)}, not of a {kinds[1]}')
+    if input_conv:
+        theirs.pop('in_channels', None)
     if differing := _differences(theirs, ours):
+        option = "init_cfg=dict(..., input_conv='%s')" % ('sum' if ours.get('in_channels') == 1 else 'mean')
         raise CheckpointError(
             f'it has {_arguments(theirs, differing)}, the model has {_arguments(ours, differing)}. '
             f'To use the file, build the model with {_arguments(theirs, differing)}.'
+            + ('in_channels' in differing)
+            * f' Or adapt its first convolution: {option}.'
         )
+    adapted = _adapt(state_dict, own, input_conv) if input_conv else ''
 
     anew = {k for k in own if '.conv_offset.' in k or k.endswith('num_batches_tracked')}
     for name, block in module.named_modules():
         for plugin in sum(getattr(block, 'plugins', None) and block.plugins.values() or (), []):
             anew |= {k for k in own if k.startswith(f'{name}.{plugin}.')}
+    if input_conv == 'new' and adapted:
+        anew.add(adapted)
     missing = [k for k in own if k not in state_dict and k not in anew]
     parts = {k.split('.')[0] for k in own}
     extra = [k for k in state_dict if k not in own and not UNUSED_PROJECTION.match(k)]
@@ -566,10 +588,33 @@ def _load(module: nn.Module, whole: dict[str, Tensor], prefix: str | None, sourc
     print_log(
         f'{type(module).__name__}: {len(state_dict)} of {len(own)} parameters and statistics from {source}'
         + (f' ({begin}*)' if begin else '')
+        + (f'; {adapted} by input_conv={input_conv!r}' if adapted else '')
         + (f'; not part of it and left out: {_some(beyond)}' if beyond else '')
         + (f'; newly initialised: {_some(anew)}' if anew else ''),
         logger='current',
     )
+
+
+def _adapt(state_dict: dict[str, Tensor], own: Mapping[str, Tensor], how: str) -> str:
+    """Fit a file's first convolution to the model's images, in place; return its name if it was changed."""
+    name = next((k for k in INPUT_CONVS if k in own and k in state_dict), '')
+    if not name or state_dict[name].ndim != 4 or state_dict[name].shape[1] == own[name].shape[1]:
+        return ''
+    weight, channels = state_dict[name].float(), own[name].shape[1]
+    scale = weight.shape[1] / channels
+    if how == 'new':
+        del state_dict[name]
+    elif how == 'repeat':
+        state_dict[name] = weight[:, [i % weight.shape[1] for i in range(channels)]] * scale
+    elif how == 'mean':
+        state_dict[name] = weight.mean(1, keepdim=True).repeat(1, channels, 1, 1) * scale
+    elif channels == 1:
+        state_dict[name] = weight.sum(1, keepdim=True)
+    else:
+        raise CheckpointError(
+            f"input_conv='sum' is for in_channels=1, and the model's are {channels}: take 'mean'"
+        )
+    return name
 
 
 def _is_modulated(module: nn.Module, bias: str) -> bool:

@@ -36,6 +36,7 @@ READ_BY_RUNNER = {
 POPPED = dict(
     optim_wrapper={'constructor', 'paramwise_cfg'},
     param_scheduler={'convert_to_iter_based'},
+    init_cfg={'input_conv', 'partial'},  # of this package's networks, see load_pretrained
     nms={'class_agnostic', 'split_thr'},
 )
 

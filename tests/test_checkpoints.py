@@ -1,5 +1,6 @@
 import argparse
 import email.message
+import functools
 import hashlib
 import io
 import os
@@ -25,7 +26,7 @@ from res2net_mm.checkpoints import (
     read_checkpoint,
     safe_loading,
 )
-from res2net_mm.models import Res2Layer, Res2Net
+from res2net_mm.models import BLRes2Net, Res2Layer, Res2Net, Res2NetDLA, Res2NeXtCIFAR
 
 TINY = dict(depth=(1, 2, 1, 1), base_channels=16, stem_channels=16, scales=3, base_width=8)
 V1B = dict(deep_stem=True, avg_down=True)
@@ -500,6 +501,93 @@ def test_training_checkpoints_of_mmengine_are_read(tmp_path):
     read = read_checkpoint(tmp_path / 'epoch_1.pth')
     assert read['message_hub']['log_scalars']['train/loss'].mean() == 1.5
     assert read['meta']['dataset_meta']['sigmas'].dtype == np.float32
+
+
+# How a first convolution's weights of RGB become those of other channels.
+ADAPTED = {
+    ('sum', 1): lambda r, g, b: [r + g + b],
+    ('mean', 1): lambda r, g, b: [r + g + b],
+    ('mean', 4): lambda r, g, b: [(r + g + b) / 4] * 4,
+    ('mean', 6): lambda r, g, b: [(r + g + b) / 6] * 6,
+    ('repeat', 1): lambda r, g, b: [3 * r],
+    ('repeat', 2): lambda r, g, b: [r * 3 / 2, g * 3 / 2],
+    ('repeat', 4): lambda r, g, b: [r * 3 / 4, g * 3 / 4, b * 3 / 4, r * 3 / 4],
+    ('repeat', 6): lambda r, g, b: [r / 2, g / 2, b / 2, r / 2, g / 2, b / 2],
+}
+NETWORKS = {
+    'stem': (functools.partial(Res2Net, **TINY), 'conv1.weight'),
+    'deep stem': (functools.partial(Res2Net, **TINY, **V1B), 'conv1.0.weight'),
+    'DLA': (functools.partial(Res2NetDLA, base_channels=16), 'base_layer.0.weight'),
+    'Big-Little': (functools.partial(BLRes2Net, base_channels=16, depth=(2, 2, 2, 1)), 'conv1.0.conv.weight'),
+    'CIFAR': (functools.partial(Res2NeXtCIFAR, depth=11), 'conv1.weight'),
+}
+
+
+@pytest.mark.parametrize('how,channels', ADAPTED)
+def test_the_first_convolution_is_adapted_to_other_images(how, channels, tmp_path, logged):
+    source = tiny()
+    torch.save(source.state_dict(), tmp_path / 'file.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'file.pth'), input_conv=how)
+    loaded = Res2Net(**TINY, in_channels=channels, init_cfg=init_cfg)
+    loaded.init_weights()
+    expected = torch.stack(ADAPTED[how, channels](*source.conv1.weight.unbind(1)), 1)
+    torch.testing.assert_close(loaded.conv1.weight, expected)
+    assert torch.equal(loaded.layer4[0].conv3.weight, source.layer4[0].conv3.weight)
+    assert f"; conv1.weight by input_conv='{how}'" in logged[0]
+
+
+@pytest.mark.parametrize('how,channels', [('sum', 1), ('mean', 4), ('mean', 6), ('repeat', 6)])
+def test_equal_channels_give_what_they_gave(how, channels, tmp_path):
+    source = tiny()
+    torch.save(source.state_dict(), tmp_path / 'file.pth')
+    loaded = Res2Net(**TINY, in_channels=channels)
+    load_pretrained(loaded, tmp_path / 'file.pth', input_conv=how)
+    gray = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        for ours, theirs in zip(
+            loaded.eval()(gray.expand(1, channels, 64, 64)), source.eval()(gray.expand(1, 3, 64, 64))
+        ):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('network', NETWORKS)
+def test_every_networks_first_convolution_is_found(network, tmp_path):
+    build, name = NETWORKS[network]
+    source = build().state_dict()
+    torch.save({'state_dict': prefixed('backbone.', source)}, tmp_path / 'file.pth')
+    with pytest.raises(CheckpointError, match="Or adapt its first conv.*init_cfg=.*input_conv='mean'"):
+        load_pretrained(build(in_channels=4), tmp_path / 'file.pth')
+    for how in ('mean', 'repeat', 'new'):
+        model = build(in_channels=4)
+        expected = {
+            'mean': source[name].mean(1, keepdim=True).expand(-1, 4, -1, -1) * 3 / 4,
+            'repeat': source[name][:, [0, 1, 2, 0]] * 3 / 4,
+            'new': model.state_dict()[name].clone(),
+        }[how]
+        load_pretrained(model, tmp_path / 'file.pth', input_conv=how)
+        for key, value in model.state_dict().items():
+            torch.testing.assert_close(value, expected if key == name else source[key])
+
+
+def test_adapting_the_first_convolution_refuses_and_leaves_alone(tmp_path, logged):
+    path = tmp_path / 'file.pth'
+    source = tiny()
+    torch.save(source.state_dict(), path)
+    with pytest.raises(CheckpointError, match="input_conv='avg' is none of 'sum', 'mean', 'repeat', 'new'"):
+        load_pretrained(Res2Net(**TINY), path, input_conv='avg')
+    with pytest.raises(CheckpointError, match="input_conv='sum' is for in_channels=1, .* are 4"):
+        load_pretrained(Res2Net(**TINY, in_channels=4), path, input_conv='sum')
+    with pytest.raises(CheckpointError, match=r"input_conv='sum'"):  # the option for gray images
+        load_pretrained(Res2Net(**TINY, in_channels=1), path)
+    with pytest.raises(CheckpointError) as error:  # what else differs is no image's
+        load_pretrained(Res2Net(**{**TINY, 'scales': 4}, in_channels=4), path, input_conv='mean')
+    assert 'build the model with scales=3.' in str(error.value) and 'in_channels' not in str(error.value)
+    for how in checkpoints.ADAPTATIONS:
+        same, stage = Res2Net(**TINY), Res2Layer(**{k: v for k, v in TINY.items() if k != 'stem_channels'})
+        load_pretrained(same, path, input_conv=how)
+        load_pretrained(stage, path, input_conv=how)
+        assert torch.equal(same.conv1.weight, source.conv1.weight)
+    assert not any('input_conv' in line for line in logged)
 
 
 class TestReleasedFiles:

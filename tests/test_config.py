@@ -223,6 +223,12 @@ def test_a_shared_head_starts_as_its_backbone_does(name):
     assert load_config(file, options).model.roi_head.shared_head.init_cfg.checkpoint == 'y.pth'
 
 
+@pytest.mark.parametrize('option,value', [('input_conv', 'sum'), ('partial', True), ('prefix', 'student')])
+def test_options_of_loading_weights_are_known(option, value):
+    init_cfg = load_config(FPN, {f'model.backbone.init_cfg.{option}': value}).model.backbone.init_cfg
+    assert init_cfg[option] == value
+
+
 def test_options_make_a_dict_of_none():
     file = str(CONFIGS / 'demo' / 'faster_rcnn_r2n50_fpn_coco.py')
     options = {'model.backbone.init_cfg.type': 'Pretrained', 'model.backbone.init_cfg.checkpoint': 'x.pth'}

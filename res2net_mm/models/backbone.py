@@ -28,7 +28,8 @@ class Backbone(BaseModule):
         zero_init_residual (bool): Whether each block's last normalisation starts at zero, so that the
             block starts as the identity; only where ``init_cfg`` is None.
         init_cfg (dict | list[dict], optional): ``dict(type='Pretrained', checkpoint=X)`` loads X by
-            :func:`res2net_mm.checkpoints.load_pretrained`. None: Kaiming initialisation.
+            :func:`res2net_mm.checkpoints.load_pretrained`, whose options go beside ``checkpoint``. None:
+            Kaiming initialisation.
     """
 
     def __init__(
