@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import http.client
 import io
+import logging
 import os
 import pathlib
 import pickle
@@ -380,23 +381,24 @@ def _some(names: Iterable[str], most: int = 6) -> str:
     return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
 
 
-def _find_prefix(state_dict: Mapping[str, Tensor], wanted: Iterable[str]) -> str:
+def _find_prefix(state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor], partial: bool) -> str:
     """The prefix under which a state dict holds most of the names wanted.
 
     ``backbone.layer1.0.conv1.weight`` of a detector, ``module.layer1...`` of a distributed run and
-    ``roi_head.shared_head.layer4...`` of a C4 detector are all found this way.
+    ``roi_head.shared_head.layer4...`` of a C4 detector are all found this way. Of what is loaded in part the
+    shapes count, too, and a few names are enough.
     """
     found = {}
-    wanted = set(wanted)
-    for name in state_dict:
+    for name, value in state_dict.items():
         parts = name.split('.')
         for i in range(len(parts)):
-            if '.'.join(parts[i:]) in wanted:
+            own = wanted.get('.'.join(parts[i:]))
+            if own is not None and (not partial or (value.shape == own.shape and _says_something(name))):
                 prefix = ''.join(f'{p}.' for p in parts[:i])
                 found[prefix] = found.get(prefix, 0) + 1
     most = max(found.values(), default=0)
     # A few names, such as conv1.weight for a stem, end the names in any network's blocks.
-    best = [p for p in found if found[p] == most and 4 * most > len(wanted)] or ['']
+    best = [p for p in found if found[p] == most and (partial or 4 * most > len(wanted))] or ['']
     if len(best) > 1:
         raise CheckpointError(
             f'it holds such a network more than once, under {" and ".join(map(repr, best))}; choose with '
@@ -483,8 +485,9 @@ def load_pretrained(
     prefix: str | None = None,
     map_location='cpu',
     input_conv: str | None = None,
+    partial: bool = False,
 ) -> None:
-    """Load a pretrained file into one of this package's networks, whole or not at all.
+    """Load a pretrained file into one of this package's networks, whole or, unless ``partial``, not at all.
 
     The layouts of the authors (v1, v1b), timm, mmpretrain and mmdet are told apart by themselves, with
     or without a wrapper, an EMA copy, a prefix such as ``module.`` or ``backbone.``, and a classifier.
@@ -504,11 +507,13 @@ def load_pretrained(
             'mean' gives each channel their mean, 'repeat' the file's channels in turns, both times
             c / in_channels, so that the responses keep their size; 'new' leaves it newly initialised (and
             must not be frozen). Default: None (such a file is refused).
+        partial (bool): Whether a file of a network with other layers gives what fits by name and shape. What
+            was loaded, what starts anew and what of the file isn't used is logged. Default: False.
 
     Raises:
         CheckpointError: If an option has no such value, or the file can't be read, isn't of such a network,
             has another depth, width, scale, cardinality or stem, or anything but a classifier is missing or
-            left over.
+            left over; with ``partial``, if nothing fits.
     """
     if input_conv not in (None, *ADAPTATIONS):
         raise CheckpointError(f'input_conv={input_conv!r} is none of {", ".join(map(repr, ADAPTATIONS))}')
@@ -516,50 +521,99 @@ def load_pretrained(
     taken = ''
     try:
         whole, rest, taken = find_state_dict(content, (prefix or '').rstrip('.'))
-        _load(module, whole, None if prefix is None else rest, input_conv, f'{checkpoint}{taken}')
+        rest = None if prefix is None else rest
+        _load(module, whole, rest, input_conv, partial, f'{checkpoint}{taken}')
     except CheckpointError as error:
         raise CheckpointError(f'{checkpoint} was not loaded: {error}{taken}') from None
 
 
 def _load(
-    module: nn.Module, whole: dict[str, Tensor], prefix: str | None, input_conv: str | None, source: str
+    module: nn.Module,
+    whole: dict[str, Tensor],
+    prefix: str | None,
+    input_conv: str | None,
+    partial: bool,
+    source: str,
 ) -> None:
     own = module.state_dict()
     begin = f'{prefix}.' if prefix else ''
-    state_dict = {k[len(begin) :]: v for k, v in whole.items() if k.startswith(begin)}
-    if not state_dict:
+    names = {k[len(begin) :]: k for k in whole if k.startswith(begin)}
+    if not names:
         raise CheckpointError(f'no parameter in it begins with {begin!r}; they are {_some(whole)}')
-    if prefix is None or not own.keys() & state_dict.keys():
-        begin += _find_prefix(state_dict, own)
-        state_dict = {k[len(begin) :]: v for k, v in whole.items() if k.startswith(begin)}
-    for name, value in whole.items():  # a C4 detector keeps the last stage in its RoI head
+    if prefix is None or not own.keys() & names.keys():
+        begin += _find_prefix({k: whole[name] for k, name in names.items()}, own, partial)
+        names = {k[len(begin) :]: k for k in whole if k.startswith(begin)}
+    for name in whole:  # a C4 detector keeps the last stage in its RoI head
         if match := re.match(r'.*\bshared_head\.(layer\d+\..+)', name):
-            state_dict.setdefault(match[1], value)
+            names.setdefault(match[1], name)
+    state_dict = {k: whole[name] for k, name in names.items()}
 
+    if not partial:
+        _check_network(type(module).__name__, state_dict, own, input_conv)
+    adapted = _adapt(state_dict, own, input_conv) if input_conv else ''
+    if not partial:
+        anew = _starting_anew(module, own) | ({adapted} - state_dict.keys())  # by input_conv='new'
+        beyond = _check_parameters(state_dict, own, anew) + [k for k in whole if not k.startswith(begin)]
+    state_dict = {k: state_dict[k] for k in own if k in state_dict and state_dict[k].shape == own[k].shape}
+    if partial and not any(map(_says_something, state_dict)):
+        raise CheckpointError(f'nothing in it fits by name and shape; its parameters are {_some(whole)}')
+    missing = [k for k in own if k not in state_dict]
+    for name in missing:
+        weight = name.replace('conv_offset.bias', 'weight')
+        if name.endswith('.conv_offset.bias') and weight in state_dict and _is_modulated(module, name):
+            # A modulated convolution's mask begins at 1/2: twice the weight gives the plain convolution.
+            state_dict[weight] = state_dict[weight] * 2
+    module.load_state_dict(state_dict, strict=False)
+
+    line = f'{type(module).__name__}: {len(state_dict)} of {len(own)} parameters and statistics from {source}'
+    line += f' ({begin}*)' if begin else ''
+    line += f'; {adapted} by input_conv={input_conv!r}' if adapted else ''
+    if partial:
+        unused = sorted(whole.keys() - {names[k] for k in state_dict})
+        for what, which in dict(
+            loaded=state_dict, newly_initialised=missing, unused_of_the_file=unused
+        ).items():
+            line += f'; {what.replace("_", " ")}: {len(which)}' + (f' ({_some(which)})' if which else '')
+    else:
+        beyond = sorted({k.split('.')[0] for k in beyond})
+        line += f'; not part of it and left out: {_some(beyond)}' if beyond else ''
+        anew = sorted(filter(_says_something, missing))
+        line += f'; newly initialised: {_some(anew)}' if anew else ''
+    print_log(line, logger='current')
+    frozen = {id(p) for part in module.frozen_modules() for p in part.parameters()}
+    if stuck := [k for k, p in module.named_parameters() if k in missing and id(p) in frozen]:
+        print_log(
+            f'frozen_stages keeps what is newly initialised from learning: {_some(stuck)}',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _check_network(name: str, state_dict: dict[str, Tensor], own: dict[str, Tensor], input_conv) -> None:
+    """Refuse a state dict of a network with other arguments than a model's."""
     theirs, ours = describe(state_dict), describe(own)
     if ours and not theirs:
-        raise CheckpointError(f'it is not of a {type(module).__name__}; its parameters are {_some(whole)}')
+        raise CheckpointError(f'it is not of a {name}; its parameters are {_some(state_dict)}')
     kinds = theirs.pop('type', None), ours.pop('type', None)
     if all(kinds) and kinds[0] != kinds[1]:
         raise CheckpointError(f'it is of a {kinds[0]} with {_arguments(theirs, theirs)}, not of a {kinds[1]}')
     if input_conv:
         theirs.pop('in_channels', None)
     if differing := _differences(theirs, ours):
-        option = "init_cfg=dict(..., input_conv='%s')" % ('sum' if ours.get('in_channels') == 1 else 'mean')
-        raise CheckpointError(
+        message = (
             f'it has {_arguments(theirs, differing)}, the model has {_arguments(ours, differing)}. '
             f'To use the file, build the model with {_arguments(theirs, differing)}.'
-            + ('in_channels' in differing)
-            * f' Or adapt its first convolution: {option}.'
         )
-    adapted = _adapt(state_dict, own, input_conv) if input_conv else ''
+        if 'in_channels' in differing:
+            how = 'sum' if ours['in_channels'] == 1 else 'mean'
+            message += f' Or adapt its first convolution: init_cfg=dict(..., input_conv={how!r}).'
+        if differing != ['in_channels']:
+            message += _partly(state_dict, own)
+        raise CheckpointError(message)
 
-    anew = {k for k in own if '.conv_offset.' in k or k.endswith('num_batches_tracked')}
-    for name, block in module.named_modules():
-        for plugin in sum(getattr(block, 'plugins', None) and block.plugins.values() or (), []):
-            anew |= {k for k in own if k.startswith(f'{name}.{plugin}.')}
-    if input_conv == 'new' and adapted:
-        anew.add(adapted)
+
+def _check_parameters(state_dict: dict[str, Tensor], own: dict[str, Tensor], anew: set[str]) -> list[str]:
+    """Refuse a state dict that isn't whole; return the names of what isn't the network's, as a classifier."""
     missing = [k for k in own if k not in state_dict and k not in anew]
     parts = {k.split('.')[0] for k in own}
     extra = [k for k in state_dict if k not in own and not UNUSED_PROJECTION.match(k)]
@@ -572,27 +626,34 @@ def _load(
     ]
     for what, names in dict(missing=missing, left_over=left_over, of_another_shape=wrong_shape).items():
         if names:
-            raise CheckpointError(f'{len(names)} parameters are {what.replace("_", " ")}: {_some(names)}')
+            message = f'{len(names)} parameters are {what.replace("_", " ")}: {_some(names)}.'
+            raise CheckpointError(message + _partly(state_dict, own))
+    return unused
 
-    state_dict = {k: state_dict[k] for k in own if k in state_dict}
-    for name in anew - state_dict.keys():
-        if name.endswith('.conv_offset.bias') and _is_modulated(module, name):
-            # A modulated convolution's mask begins at 1/2: twice the weight gives the plain convolution.
-            weight = name.replace('conv_offset.bias', 'weight')
-            state_dict[weight] = state_dict[weight] * 2
-    module.load_state_dict(state_dict, strict=False)
 
-    anew = sorted({k for k in anew - state_dict.keys() if not k.endswith('num_batches_tracked')})
-    others = [k for k in whole if not k.startswith(begin)]
-    beyond = sorted({k.split('.')[0] for k in unused + others})
-    print_log(
-        f'{type(module).__name__}: {len(state_dict)} of {len(own)} parameters and statistics from {source}'
-        + (f' ({begin}*)' if begin else '')
-        + (f'; {adapted} by input_conv={input_conv!r}' if adapted else '')
-        + (f'; not part of it and left out: {_some(beyond)}' if beyond else '')
-        + (f'; newly initialised: {_some(anew)}' if anew else ''),
-        logger='current',
+def _partly(state_dict: dict[str, Tensor], own: dict[str, Tensor]) -> str:
+    """What a refusal says of loading in part, if anything fits."""
+    fitting = [k for k in own if k in state_dict and state_dict[k].shape == own[k].shape]
+    if not any(map(_says_something, fitting)):
+        return ''
+    return (
+        f' Or load what fits, {len(fitting)} of {len(own)} parameters and statistics: '
+        'init_cfg=dict(..., partial=True).'
     )
+
+
+def _says_something(name: str) -> bool:
+    """Whether a name is not of a mere count of batches, which every network has."""
+    return not name.endswith('num_batches_tracked')
+
+
+def _starting_anew(module: nn.Module, own: Iterable[str]) -> set[str]:
+    """Names of what a network may have beyond a file: plugins, offsets of deformable convolutions."""
+    anew = {k for k in own if '.conv_offset.' in k or not _says_something(k)}
+    for name, block in module.named_modules():
+        for plugin in sum(getattr(block, 'plugins', None) and block.plugins.values() or (), []):
+            anew |= {k for k in own if k.startswith(f'{name}.{plugin}.')}
+    return anew
 
 
 def _adapt(state_dict: dict[str, Tensor], own: Mapping[str, Tensor], how: str) -> str:

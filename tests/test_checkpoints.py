@@ -590,6 +590,113 @@ def test_adapting_the_first_convolution_refuses_and_leaves_alone(tmp_path, logge
     assert not any('input_conv' in line for line in logged)
 
 
+def partially(path, **arguments):
+    """A small network that was loaded in part, and what it was before."""
+    init_cfg = dict(type='Pretrained', checkpoint=str(path), partial=True)
+    network = Res2Net(**{**TINY, **arguments}, init_cfg=init_cfg)
+    network.init_weights()
+    return network
+
+
+PARTS = {  # arguments of the file's and of the model's network: parameters that start anew, that aren't used
+    'fewer blocks': (dict(depth=(1, 1, 1, 1)), {}, r'layer2\.1\..*', None),
+    'more blocks': (dict(depth=(1, 2, 1, 3)), {}, None, r'layer4\.[12]\..*'),
+    'fewer stages': (dict(num_stages=2, out_indices=(1,)), {}, r'layer[34]\..*', None),
+    'SE': (dict(with_se=True), {}, None, r'.*\.se\..*'),
+    'another stem': (V1B, {}, r'conv1\..*|.*\.downsample\..*', r'conv1\..*|.*\.downsample\..*'),
+    'other images': ({}, dict(in_channels=4), r'conv1\.weight', r'conv1\.weight'),
+    'the same': ({}, {}, None, None),
+}
+
+
+@pytest.mark.parametrize('prefix', ['', 'backbone.'])
+@pytest.mark.parametrize('what', PARTS)
+def test_in_part_loads_what_fits_and_says_what_that_is(what, prefix, tmp_path, logged):
+    theirs, ours, anew, unused = PARTS[what]
+    source = randomise(Res2Net(**{**TINY, **theirs})).state_dict()
+    torch.save({'state_dict': prefixed(prefix, source)}, tmp_path / 'file.pth')
+    state = partially(tmp_path / 'file.pth', **ours).state_dict()
+    new = [k for k in state if anew and re.fullmatch(anew, k)]
+    for name, value in state.items():
+        if name not in new:
+            assert torch.equal(value, source[name]), name
+        elif name.endswith('running_mean'):
+            assert not value.any()
+    left = sorted(prefix + k for k in source if unused and re.fullmatch(unused, k))
+    (line,) = logged
+    assert f'{len(state) - len(new)} of {len(state)} parameters and statistics from {tmp_path}' in line
+    assert f'; loaded: {len(state) - len(new)} (' in line
+    for title, names in (('newly initialised', new), ('unused of the file', left)):
+        shown = f'; {title}: {len(names)}' + (f' ({", ".join(names[:6])}' if names else '')
+        assert shown in line, line
+
+
+def test_in_part_by_few_names_of_a_prefixed_file(tmp_path):
+    source = tiny().state_dict()
+    few = {k: v for k, v in source.items() if k.startswith('layer3.0.bn')}
+    torch.save(
+        {**prefixed('model.encoder.', few), 'head.bn1.num_batches_tracked': torch.tensor(3)}, tmp_path / 'x'
+    )
+    assert torch.equal(partially(tmp_path / 'x').layer3[0].bn3.weight, source['layer3.0.bn3.weight'])
+
+
+def test_in_part_with_the_other_options(tmp_path, logged):
+    path = tmp_path / 'file.pth'
+    source = randomise(Res2Net(**{**TINY, 'depth': (1, 1, 1, 1)}))
+    torch.save({'twins': {'one': trash(source.state_dict()), 'other': source.state_dict()}}, path)
+    network = Res2Net(**TINY, in_channels=1)
+    load_pretrained(network, path, prefix='twins.other', input_conv='sum', partial=True)
+    torch.testing.assert_close(network.conv1.weight, source.conv1.weight.sum(1, keepdim=True))
+    assert torch.equal(network.layer4[0].conv3.weight, source.layer4[0].conv3.weight)
+    deformable = Res2Net(**TINY, dcn=dict(type='DCNv2'), stage_with_dcn=(False, True, True, True))
+    load_pretrained(deformable, path, prefix='twins.other', partial=True)
+    convs = deformable.layer2[0].convs[0], source.layer2[0].convs[0]
+    assert torch.equal(convs[0].weight, 2 * convs[1].weight)  # whose mask begins at 1/2
+
+
+def test_in_part_refuses_what_doesnt_fit_at_all(tmp_path):
+    path = tmp_path / 'file.pth'
+    for state in (
+        {'blocks.0.weight': torch.zeros(3), 'bn1.num_batches_tracked': torch.tensor(1)},
+        {'conv1.weight': torch.zeros(2, 3, 7, 7)},
+        {f'twin{i}.{k}': v for i in range(2) for k, v in tiny().state_dict().items()},
+    ):
+        torch.save(state, path)
+        network = Res2Net(**TINY)
+        before = {k: v.clone() for k, v in network.state_dict().items()}
+        with pytest.raises(CheckpointError, match='nothing in it fits by name and shape|more than once'):
+            load_pretrained(network, path, partial=True)
+        assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+
+
+def test_refusals_name_partial_where_it_would_help(tmp_path):
+    def refusal(state, **arguments):
+        torch.save(state, tmp_path / 'file.pth')
+        with pytest.raises(CheckpointError) as error:
+            load_pretrained(Res2Net(**{**TINY, **arguments}), tmp_path / 'file.pth')
+        return str(error.value)
+
+    state = tiny().state_dict()
+    size = len(Res2Net(**{**TINY, 'depth': (1, 2, 1, 2)}).state_dict())
+    option = r'Or load what fits, {} of {} parameters and statistics: init_cfg=dict\(..., partial=True\)\.'
+    assert re.search(option.format(len(state), size), refusal(state, depth=(1, 2, 1, 2)))
+    lacking = {k: v for k, v in state.items() if k != 'layer2.1.bn3.bias'}
+    assert re.search(
+        'missing: layer2.1.bn3.bias. ' + option.format(len(state) - 1, len(state)), refusal(lacking)
+    )
+    assert 'partial=' not in refusal(state, in_channels=4)  # but input_conv
+    assert 'partial=' not in refusal(timm.create_model('resnet18').state_dict())
+
+
+def test_newly_initialised_parameters_that_are_frozen_are_told(tmp_path, logged):
+    torch.save(tiny().state_dict(), tmp_path / 'file.pth')
+    load_pretrained(Res2Net(**TINY, in_channels=6), tmp_path / 'file.pth', input_conv='new')
+    load_pretrained(Res2Net(**TINY, in_channels=6, frozen_stages=1), tmp_path / 'file.pth', input_conv='mean')
+    assert len(logged) == 2
+    load_pretrained(Res2Net(**TINY, in_channels=6, frozen_stages=1), tmp_path / 'file.pth', input_conv='new')
+    assert logged[3] == 'frozen_stages keeps what is newly initialised from learning: conv1.weight'
+
+
 class TestReleasedFiles:
     @pytest.fixture(autouse=True)
     def server(self, tmp_path, monkeypatch):
