@@ -102,7 +102,7 @@ index=${PIP_INDEX_URL:-$(.venv/bin/python -m pip config get global.index-url 2>/
 [[ -z $index ]] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-${UV_INDEX_URL:-$index}}
 site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
-# uv keeps the wheels that it builds, of mmcv one for each such setting: without ops, or with those for one PyTorch.
+# Built apart from PyTorch, mmcv has no ops. The setting tells uv's cache this wheel from any other that a user built.
 uv -r requirements/environment.txt --overrides requirements/overrides.txt --compile-bytecode \
     --config-settings-package onedl-mmcv:ops=none
 if [[ $ops == torchvision ]]; then
@@ -112,9 +112,14 @@ else
     export PATH=$PWD/.venv/bin:$PATH  # PyTorch looks for ninja there
     export MAX_JOBS=${MAX_JOBS:-$(python -c 'import os, psutil
 print(max(1, min(len(psutil.Process().cpu_affinity()), psutil.virtual_memory().total >> 31)))')}
-    echo "Compiling mmcv's ops, unless an earlier build is cached (about 9 minutes on 2 cores)."
-    uv onedl-mmcv --no-deps --no-build-isolation --reinstall-package onedl-mmcv \
-        --config-settings-package "onedl-mmcv:ops=$target-torch$(pin torch)"
+    # The wheel fits one Python, PyTorch and target only, which no cache of pip's or uv's knows.
+    wheels=${XDG_CACHE_HOME:-~/.cache}/res2net_mm/mmcv$(pin onedl-mmcv)-torch$(pin torch)-$target-${version// /}
+    if ! compgen -G "$wheels/*.whl" >/dev/null; then
+        echo "Compiling mmcv's ops (6 minutes and more on 2 cores); the next environment takes them from $wheels."
+        .venv/bin/python -m pip wheel -q --no-deps --no-build-isolation --no-cache-dir --no-binary onedl-mmcv \
+            -w "$wheels" "onedl-mmcv==$(pin onedl-mmcv)"
+    fi
+    uv --no-deps --reinstall-package onedl-mmcv "$wheels"/*.whl
 fi
 # xtcocotools has no wheel for NumPy 2. All that it compiles is pycocotools' _mask, under its own name.
 uv xtcocotools --no-deps --target "$site" --python-version 3.11 --python-platform x86_64-manylinux2014 \
