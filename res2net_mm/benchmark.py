@@ -25,10 +25,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from .errors import UserError
 from .files import replacing
-from .inference import fuse
 from .jobs import AS_MMDET, RESNET, jobs
 from .models import Res2Net
-from .models.conv_norm import FusedConv2d
 from .results.tables import paper
 
 FROZEN = dict(norm_eval=True, norm_cfg=dict(type='BN', requires_grad=False))
@@ -45,7 +43,6 @@ class Contender:
         build (Callable): Gives the network, in training mode, on the CPU.
         package (str, optional): What it needs to be installed. Default: None.
         fused (bool): Whether it is run in inference form. Default: False.
-        compiled (bool): Whether torch.compile compiles it. Default: False.
         half (bool): Whether it computes in half precision (bfloat16 on a CPU). Default: False.
         channels_last (bool): Whether its weights are laid out channels last, and in inference images and
             maps, too. Default: False.
@@ -57,7 +54,6 @@ class Contender:
     build: Callable[[], nn.Module]
     package: str | None = None
     fused: bool = False
-    compiled: bool = False
     half: bool = False
     channels_last: bool = False
     alone: bool = False
@@ -165,11 +161,6 @@ INFERENCE = [
     Contender('fused v1b as mmdet, half', ours(**AS_MMDET), fused=True, half=True),
     Contender('fused ResNet-50, half', ours(**RESNET), fused=True, half=True),
 ]
-COMPILED = [
-    Contender('compiled', ours(), fused=True, compiled=True),
-    Contender('compiled v1b, as mmdet', ours(**AS_MMDET), fused=True, compiled=True),
-    Contender('compiled ResNet-50', ours(**RESNET), fused=True, compiled=True),
-]
 TRAINING = [
     *PEERS,
     Contender('mmdet, channels last', mmdet_res2net, 'mmdet', channels_last=True),
@@ -189,7 +180,6 @@ RATIOS = {
         ('mmdet (its v1b variant)', 'fused v1b, as mmdet, channels last'),
         ('mmdet (its v1b variant)', 'fused, channels last'),
         ('mmdet, channels last', 'fused v1b, as mmdet, channels last'),
-        ('mmdet (its v1b variant)', 'compiled v1b, as mmdet'),
         ('mmdet (its v1b variant)', 'fused v1b as mmdet, half'),
         ('14w8s, mmdet', 'fused 14w8s, as mmdet'),
         ('mmpretrain', 'fused'),
@@ -220,7 +210,7 @@ def prepare(contender: Contender, images: Tensor, training: bool) -> Callable[[]
     network.train(training)
     half = torch.bfloat16 if images.device.type == 'cpu' else torch.float16
     if contender.fused:
-        fuse(network, half if contender.half else None, contender.compiled)
+        network = fuse(network, half if contender.half else None)
     if contender.channels_last:
         network.to(memory_format=torch.channels_last)
         if not training:
@@ -335,7 +325,7 @@ def _processor() -> str:
 
 def inference(options: argparse.Namespace) -> Iterator[dict]:
     """The networks beside their peers, at several sizes of images."""
-    contenders = INFERENCE + (COMPILED if options.compile else [])
+    contenders = INFERENCE
     shapes = [(1, 3, 224, 224), (2, 3, 512, 512), (1, 3, 800, 1333)]
     return (_section('inference', contenders, shape, options) for shape in options.shapes or shapes)
 
@@ -504,7 +494,6 @@ def plot(sections: list[dict], folder: Path) -> list[Path]:
 # The benchmarks that read an option.
 READ_BY = {
     'shapes': ('inference', 'training', 'table3', 'scales', 'sizes'),
-    'compile': ('inference',),
     'plots': ('scales', 'sizes'),
 }
 

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from .errors import UserError
 from .files import replacing
+from .registry import FUNCTIONS
 
 SCHEME = 'res2net://'
 RELEASE_URL = 'https://shanghuagao.oss-cn-beijing.aliyuncs.com/res2net/'
@@ -369,6 +370,26 @@ def _holds_parameters(value) -> bool:
     )
 
 
+@FUNCTIONS.register_module()
+def adapt_state_dict(network: nn.Module, state_dict: dict[str, Tensor], prefix: str) -> None:
+    """Give a network's parameters in a whole model's state dict the authors' names, in place.
+
+    Args:
+        network (nn.Module): The network.
+        state_dict (dict[str, Tensor]): What is about to be loaded, of mmdet's or mmpretrain's naming or ours.
+        prefix (str): Where in it the network is.
+
+    Raises:
+        RuntimeError: If the weights are of a fused network.
+    """
+    for name in [k for k in state_dict if k.startswith(prefix)]:
+        if name.startswith(f'{prefix}network.'):
+            raise RuntimeError(
+                'the weights are of a network in inference form: call fuse() before they are loaded'
+            )
+        state_dict[prefix + authors_name(name[len(prefix) :])] = state_dict.pop(name)
+
+
 def authors_name(name: str) -> str:
     """What the authors call a parameter that may be under mmdet's or mmpretrain's name."""
     for pattern, renamed in ALIASES:
@@ -479,6 +500,7 @@ def _describe_res2net(shapes: Mapping[str, tuple], first: str) -> dict:
     return arch
 
 
+@FUNCTIONS.register_module()
 def load_pretrained(
     module: nn.Module,
     checkpoint: str | os.PathLike,

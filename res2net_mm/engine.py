@@ -7,7 +7,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import EMAHook, Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
-from torch import nn
+from torch import Tensor, nn
 
 from .registry import HOOKS, OPTIM_WRAPPERS
 from .results.curves import plot_curves
@@ -63,35 +63,33 @@ def _count_images(loop: ValLoop | TestLoop, metrics: dict | None) -> None:
 
 @HOOKS.register_module()
 class InferenceFormHook(Hook):
-    """Test this package's networks in inference form, see :func:`res2net_mm.inference.fuse`.
+    """Test this package's networks in inference form, see :func:`res2net_mm.fused.fuse`.
 
     Args:
         half (bool): Whether they compute in float16 on a GPU, in bfloat16 on a CPU. Default: False.
-        compiled (bool): Whether torch.compile compiles them. Default: False.
     """
 
     priority = 'VERY_LOW'
 
-    def __init__(self, half: bool = False, compiled: bool = False):
+    def __init__(self, half: bool = False):
         self.half = half
-        self.compiled = compiled
 
     def before_test(self, runner: Runner) -> None:
         """Fuse what has just been loaded."""
-        from .inference import fuse
+        from .fused import fuse
 
         if any(isinstance(hook, EMAHook) for hook in runner.hooks):  # exchanges the parameters in a test
             runner.logger.warning('EMAHook needs the networks in training form: they are tested in that')
             return
         half = torch.float16 if torch.cuda.is_available() else torch.bfloat16
-        fuse(runner.model, half if self.half else None, self.compiled)
+        fuse(runner.model, half if self.half else None)
 
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Train this package's networks with weights, and so the maps inside, in ``channels_last`` format.
+    """Train this package's networks with weights, and so feature maps, in ``channels_last`` format.
 
-    What they give to the rest of the model is channels first, as the images are and mmcv's ops need it.
+    What they give to the rest of the model is channels first: mmcv's compiled ops need that.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -101,6 +99,11 @@ class ChannelsLastHook(Hook):
         for module in runner.model.modules():
             if isinstance(module, Backbone):
                 module.to(memory_format=torch.channels_last)
+                module.register_forward_hook(_channels_first)
+
+
+def _channels_first(network: nn.Module, args: tuple, outs: Tensor | tuple[Tensor, ...]):
+    return outs.contiguous() if isinstance(outs, Tensor) else tuple(out.contiguous() for out in outs)
 
 
 @HOOKS.register_module()

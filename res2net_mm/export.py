@@ -20,6 +20,7 @@ from .checkpoints import load_pretrained, safe_loading
 from .config import load_config
 from .errors import UserError
 from .files import replacing
+from .fused import FusedBackbone, fuse
 from .models.backbone import Backbone, StagedBackbone
 from .preflight import check_names
 
@@ -165,7 +166,7 @@ def export(
     images = [torch.randn(n, _in_channels(network), h, w, generator=generator) for n, h, w in CHECKED]
     with torch.no_grad():
         expected = [_as_tuple(network(x)) for x in images]  # in training form: it is fused below
-        program = _trace(network.fuse())
+        program = _trace(fuse(network))
     names = _names(network)
     height = CHECKED[-1][1]  # which all strides divide
     maps = {name: (x.shape[1], height // x.shape[2]) for name, x in zip(names, expected[-1])}
@@ -190,7 +191,7 @@ def export(
     return difference, maps
 
 
-def _in_channels(network: Backbone) -> int:
+def _in_channels(network: Backbone | FusedBackbone) -> int:
     return next(p for p in network.parameters() if p.dim() == 4).shape[1]
 
 
@@ -214,7 +215,7 @@ def _difference(maps: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     return float(by_map.nan_to_num(float('inf')).max())
 
 
-def _trace(network: Backbone) -> ExportedProgram:
+def _trace(network: FusedBackbone) -> ExportedProgram:
     n, height, width = TRACED
     free = dict.fromkeys((0, 2, 3), Dim.DYNAMIC)
     program = torch.export.export(

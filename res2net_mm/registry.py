@@ -10,4 +10,7 @@ MODELS = root.Registry('model', parent=root.MODELS, scope='res2net_mm', location
 OPTIM_WRAPPERS = root.Registry(
     'optim_wrapper', parent=root.OPTIM_WRAPPERS, scope='res2net_mm', locations=['res2net_mm.engine']
 )
+FUNCTIONS = root.Registry(
+    'function', parent=root.FUNCTIONS, scope='res2net_mm', locations=['res2net_mm.checkpoints']
+)
 HOOKS = root.Registry('hook', parent=root.HOOKS, scope='res2net_mm', locations=['res2net_mm.engine'])

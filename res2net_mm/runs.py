@@ -141,10 +141,10 @@ def test(args: argparse.Namespace) -> None:
     cfg.load_from = args.checkpoint
     cfg.resume = False
     if not args.no_fuse:
-        hook = dict(type='res2net_mm.InferenceFormHook', half=args.half, compiled=args.compile)
+        hook = dict(type='res2net_mm.InferenceFormHook', half=args.half)
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
-    elif args.half or args.compile:
-        raise UserError('--half and --compile need the inference form, which --no-fuse turns off')
+    elif args.half:
+        raise UserError('--half needs the inference form, which --no-fuse turns off')
     if args.tta:
         use_tta(cfg)
     if args.show_dir:

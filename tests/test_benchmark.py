@@ -23,7 +23,6 @@ def options(**given):
         runs=3,
         threads=None,
         device='cpu',
-        compile=False,
         json=None,
         plots=None,
     )
@@ -111,7 +110,6 @@ def test_a_gpu_that_is_not_there(monkeypatch):
 @pytest.mark.parametrize(
     ('given', 'message'),
     [
-        (dict(benchmarks=['jobs'], shapes=None, compile=True), '--compile is for inference, not for jobs'),
         (dict(plots='there'), '--plots is for scales, sizes, not for inference'),
         (dict(benchmarks=['jobs']), '--shapes is for inference, training, table3, scales, sizes, not for'),
         (dict(json='there'), '--json there is a folder'),

@@ -46,7 +46,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--runs', type=count, default=7, metavar='N', help='timed runs of each (%(default)s)')
     parser.add_argument('--threads', type=count, metavar='N', help="PyTorch's threads (its own choice)")
     parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu', help='(%(default)s)')
-    parser.add_argument('--compile', action='store_true', help='inference: compiled, too (minutes)')
     parser.add_argument('--json', metavar='FILE', help='write every run there, too')
     parser.add_argument('--plots', metavar='DIR', help='scales, sizes: draw how the cost grows into it')
     args = parser.parse_args()

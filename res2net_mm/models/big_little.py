@@ -1,6 +1,8 @@
 """Big-Little networks of Res2Net modules: bLRes2Net (Sec. 3.3, Table 1)."""
 
 from collections.abc import Sequence
+from itertools import accumulate
+from operator import mul
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -8,8 +10,7 @@ from torch.nn import functional as F
 from ..registry import MODELS
 from .backbone import StagedBackbone
 from .bottle2neck import Bottle2neck
-from .conv_norm import build_conv_norm
-from .res2net import blocks_per_stage, check_per_stage, make_stage
+from .stage import blocks_per_stage, check_per_stage, conv_norm, make_stage
 
 
 class BigLittle(nn.Module):
@@ -73,7 +74,7 @@ class BLRes2Net(StagedBackbone):
         frozen_stages (int): Stem (0) and the blocks of the resolutions up to this one (1 ... 4) neither learn
             nor update their statistics; -1 freezes nothing. Default: -1.
         conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
-        norm_cfg (dict): Config of the normalisation. Default: ``dict(type='BN', requires_grad=True)``.
+        norm_cfg (dict): Config of the normalization. Default: ``dict(type='BN', requires_grad=True)``.
         norm_eval (bool): Whether BN layers use their running statistics in training. Default: False.
         with_cp (bool): Recompute blocks in the backward pass to save memory. Default: False.
         zero_init_residual (bool): Whether each block's last BN starts at zero. Default: True.
@@ -124,12 +125,15 @@ class BLRes2Net(StagedBackbone):
         check_per_stage(4, strides=strides, dilations=dilations)
         if strides[0] != 1:
             raise ValueError(f'strides={tuple(strides)}: the first must be 1, there is no block for it')
-        self.set_stages([f'layer{i + 1}' for i in range(4)], out_indices, frozen_stages)
+        names = [f'layer{i + 1}' for i in range(4)]
+        widths = [base_channels * 2**i * Bottle2neck.expansion for i in range(4)]
+        reductions = list(accumulate(strides[:4], mul, initial=4))[1:]
+        self.set_stages(names, widths, reductions, out_indices, frozen_stages)
         cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN', requires_grad=True))
 
         def conv(c_in, c_out, kernel_size=1, stride=1, relu=True):
             names = 'conv', 'bn', 'relu'
-            return build_conv_norm(c_in, c_out, kernel_size, stride, relu=relu, names=names, **cfgs)
+            return conv_norm(c_in, c_out, kernel_size, stride, relu=relu, names=names, **cfgs)
 
         def stage(c_in, planes, rates, stride=1, first=False, **others):
             c_out = planes * Bottle2neck.expansion

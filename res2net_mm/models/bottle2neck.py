@@ -1,7 +1,6 @@
 """The Res2Net module (Sec. 3.1, Eq. 1, Fig. 2b), with cardinality and SE (Sec. 3.2, Fig. 3)."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from mmcv.cnn import build_conv_layer, build_norm_layer, build_plugin_layer
@@ -9,8 +8,6 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .conv_norm import conv_norm, fuse_step, inferring
-from .recompute import offer
 
 PLUGIN_POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
 
@@ -66,16 +63,14 @@ class Bottle2neck(BaseModule):
         with_se (bool): Whether an SE block stands right before the residual connection. Default: False.
         se_ratio (int): Its reduction ratio. Default: 16.
         conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
-        norm_cfg (dict, optional): Config of the normalisation. Default: BN.
+        norm_cfg (dict, optional): Config of the normalization. Default: BN.
         dcn (dict, optional): Config of a deformable convolution in place of each 3x3 convolution, such
             as ``dict(type='DCNv2', deform_groups=1)``. As in mmdet, ``fallback_on_stride=True`` in it means
             plain convolutions. Default: None.
         plugins (list[dict], optional): ``dict(cfg=dict(type=...), position='after_conv2')``, position
             one of after_conv1, after_conv2 (after the concatenation) and after_conv3. Default: None.
         with_cp (bool): Recompute the block in the backward pass to save memory. Default: False.
-        inplace (bool): Whether the inference form may write its output over its input, which nobody else
-            needs then. Default: False.
-        init_cfg (dict, optional): Initialisation config. Default: None.
+        init_cfg (dict, optional): Initialization config. Default: None.
 
     Raises:
         ValueError: If ``scales``, ``groups`` or ``base_width`` leaves no channel in a split, or a plugin's
@@ -108,7 +103,6 @@ class Bottle2neck(BaseModule):
         dcn: dict | None = None,
         plugins: list[dict] | None = None,
         with_cp: bool = False,
-        inplace: bool = False,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
@@ -128,11 +122,10 @@ class Bottle2neck(BaseModule):
 
         self.expansion = expansion
         self.width = width
-        self.hierarchical = not first
-        self.deformable = dcn is not None
+        self.scales = scales
+        self.is_first = first
         self.final_relu = final_relu
         self.with_cp = with_cp
-        self.inplace = inplace
 
         self.conv1 = build_conv_layer(conv_cfg, in_channels, width * scales, 1, bias=False)
         self.bn1 = build_norm_layer(norm_cfg, width * scales)[1]
@@ -152,6 +145,8 @@ class Bottle2neck(BaseModule):
                     bias=False,
                 )
             )
+            if dcn:
+                self.convs[-1].register_forward_pre_hook(_contiguous)
             self.bns.append(build_norm_layer(norm_cfg, width)[1])
         self.pool = None
         if first and len(self.convs) < scales and (stride > 1 or pool_at_stride_1):
@@ -159,7 +154,7 @@ class Bottle2neck(BaseModule):
         self.conv3 = build_conv_layer(conv_cfg, width * scales, out_channels, 1, bias=False)
         self.bn3 = build_norm_layer(norm_cfg, out_channels)[1]
         self.se = SqueezeExcitation(out_channels, se_ratio) if with_se else None
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = nn.ReLU()
         self.downsample = downsample
         self.plugins = self._build_plugins(plugins or [], (width * scales, width * scales, out_channels))
 
@@ -182,75 +177,42 @@ class Bottle2neck(BaseModule):
             names[position].append(name)
         return names
 
-    def _plug(self, x: Tensor, position: str) -> Tensor:
+    def plug(self, position: str, x: Tensor) -> Tensor:
+        """Run the plugins at one of :data:`PLUGIN_POSITIONS`, if there are any."""
         for name in self.plugins[position]:
             x = getattr(self, name)(x)
         return x
 
-    def _forward(self, x: Tensor, residual: Tensor | None) -> Tensor:
-        # Kept: all splits are made of it. What comes of them is computed again (docs/performance.md).
-        out = self._plug(conv_norm(self.conv1, self.bn1, x, recompute=False), 'after_conv1')
-        splits = out.split(self.width, 1)
-        outs = []
-        for i, (conv, bn) in enumerate(zip(self.convs, self.bns)):
-            if i > 0 and self.hierarchical:
-                y = offer(splits[i] + outs[-1], torch.add, splits[i], outs[-1])
-            else:
-                y = _compact(splits[i])
-                if y is not splits[i]:
-                    offer(y, _compact, splits[i])
-            outs.append(conv_norm(conv, bn, y.contiguous() if self.deformable else y))
-        if len(splits) > len(outs):
-            outs.append(splits[-1] if self.pool is None else self.pool(splits[-1]))
-        out = self._plug(self._concatenate(outs, splits, out), 'after_conv2')
-        overwrite = False
-        if residual is None:
-            residual = x if self.downsample is None else self.downsample(x)
-            overwrite = self.inplace or residual is not x
-        if self.se is None and not self.plugins['after_conv3']:
-            return conv_norm(self.conv3, self.bn3, out, residual, relu=self.final_relu, overwrite=overwrite)
-        out = self._plug(conv_norm(self.conv3, self.bn3, out, relu=False), 'after_conv3')
-        if self.se is not None:
-            out = self.se(out)
-        out = out + residual
-        return self.relu(out) if self.final_relu else out
-
-    def _concatenate(self, outs: list[Tensor], splits: Sequence[Tensor], whole: Tensor) -> Tensor:
-        """Concatenate the outputs of the splits; where nobody needs the splits any more, in their place."""
-        if len(outs) == 1:
-            return outs[0]
-        if inferring(whole) and outs[0].shape == splits[0].shape:
-            for split, out in zip(splits, outs):
-                if out is not split:
-                    split.copy_(out)
-            return whole
-        concatenated = torch.cat(outs, 1)
-        if not self.plugins['after_conv2']:  # which may change it in place
-            offer(concatenated, lambda *outs: torch.cat(outs, 1), *outs)
-        return concatenated
-
-    def fuse(self) -> None:
-        """Put the block into inference form: see :meth:`Backbone.fuse`."""
-        relu = self.final_relu and self.se is None and not self.plugins['after_conv3']
-        self.conv1, self.bn1 = fuse_step(self.conv1, self.bn1, relu=True)
-        for i, (conv, bn) in enumerate(zip(self.convs, self.bns)):
-            self.convs[i], self.bns[i] = fuse_step(conv, bn, relu=True)
-        self.conv3, self.bn3 = fuse_step(self.conv3, self.bn3, relu)
-
-    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """Map (N, in_channels, H, W) to (N, expansion * planes, ceil(H / stride), ceil(W / stride)).
 
         Args:
             x (Tensor): The input.
-            residual (Tensor, optional): What is added, of the output's shape. Default: None (the input, or
+            shortcut (Tensor, optional): What is added, of the output's shape. Default: None (the input, or
                 its projection by ``downsample``).
         """
         if self.with_cp and x.requires_grad:
-            return checkpoint(self._forward, x, residual, use_reentrant=False)
-        return self._forward(x, residual)
+            return checkpoint(self._forward, x, shortcut, use_reentrant=False)
+        return self._forward(x, shortcut)
+
+    def _forward(self, x: Tensor, shortcut: Tensor | None) -> Tensor:
+        if shortcut is None:
+            shortcut = x if self.downsample is None else self.downsample(x)
+        xs = self.plug('after_conv1', self.relu(self.bn1(self.conv1(x)))).split(self.width, dim=1)
+        ys = []
+        for i, (conv, bn) in enumerate(zip(self.convs, self.bns)):
+            x_i = xs[i] if self.is_first or i == 0 else xs[i] + ys[-1]
+            ys.append(self.relu(bn(conv(x_i))))  # Eq. 1: y_i = K_i(x_i + y_{i-1})
+        if len(ys) < self.scales:
+            ys.append(xs[-1] if self.pool is None else self.pool(xs[-1]))
+        out = self.plug('after_conv2', torch.cat(ys, dim=1))
+        out = self.plug('after_conv3', self.bn3(self.conv3(out)))
+        if self.se is not None:
+            out = self.se(out)
+        out = out + shortcut
+        return self.relu(out) if self.final_relu else out
 
 
-def _compact(split: Tensor) -> Tensor:
-    """A split in one piece: PyTorch's convolutions are several times slower on a view of channels."""
-    whole = split.is_contiguous() or split.is_contiguous(memory_format=torch.channels_last)
-    return split if whole else split.clone(memory_format=torch.preserve_format)
+def _contiguous(conv: nn.Module, args: tuple) -> tuple:
+    """Of a view of channels mmcv's compiled deformable convolution reads what lies between them, too."""
+    return (args[0].contiguous(), *args[1:])

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from ..registry import MODELS
 from .backbone import StagedBackbone
 from .bottle2neck import Bottle2neck
-from .conv_norm import conv_norm, fuse_step
-from .res2net import blocks_per_stage, make_stage
+from .stage import blocks_per_stage, make_stage
 
 
 @MODELS.register_module()
@@ -39,7 +38,7 @@ class Res2NeXtCIFAR(StagedBackbone):
         frozen_stages (int): Stem (0) and stages up to this one (1 ... 3) neither learn nor update their
             statistics; -1 freezes nothing. Default: -1.
         conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
-        norm_cfg (dict): Config of the normalisation. Default: ``dict(type='BN', requires_grad=True)``.
+        norm_cfg (dict): Config of the normalization. Default: ``dict(type='BN', requires_grad=True)``.
         norm_eval (bool): Whether BN layers use their running statistics in training. Default: False.
         with_cp (bool): Recompute blocks in the backward pass to save memory. Default: False.
         zero_init_residual (bool): Whether each block's last BN starts at zero. Default: True.
@@ -87,12 +86,14 @@ class Res2NeXtCIFAR(StagedBackbone):
                 )
             depth = (depth // 9,) * 3
         blocks = blocks_per_stage(depth, {29: (3, 3, 3)})
-        self.set_stages([f'layer{i + 1}' for i in range(len(blocks))], out_indices, frozen_stages)
+        names = [f'layer{i + 1}' for i in range(len(blocks))]
+        widths = [base_channels * 2**i * Bottle2neck.expansion for i in range(len(blocks))]
+        self.set_stages(names, widths, [2**i for i in range(len(blocks))], out_indices, frozen_stages)
         cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN', requires_grad=True))
 
         self.conv1 = build_conv_layer(conv_cfg, in_channels, base_channels, 3, padding=1, bias=False)
         self.bn1 = build_norm_layer(cfgs['norm_cfg'], base_channels)[1]
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = nn.ReLU()
         channels = base_channels
         for i, name in enumerate(self.stages):
             planes = base_channels * 2**i
@@ -115,10 +116,6 @@ class Res2NeXtCIFAR(StagedBackbone):
             channels = planes * Bottle2neck.expansion
         self.train()
 
-    def fuse_stem(self) -> None:
-        """Put the stem's normalisation into its convolution."""
-        self.conv1, self.bn1 = fuse_step(self.conv1, self.bn1, relu=True)
-
     def forward_stem(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, base_channels, H, W)."""
-        return conv_norm(self.conv1, self.bn1, x)
+        return self.relu(self.bn1(self.conv1(x)))

@@ -1,6 +1,8 @@
 """DLA-shaped networks of Res2Net modules: Res2Net-DLA-60 and Res2NeXt-DLA-60 (Sec. 3.3, Table 1)."""
 
 from collections.abc import Sequence
+from itertools import accumulate
+from operator import mul
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +10,7 @@ from torch import Tensor, nn
 from ..registry import MODELS
 from .backbone import StagedBackbone
 from .bottle2neck import Bottle2neck
-from .conv_norm import build_conv_norm
-from .res2net import blocks_per_stage, check_per_stage
+from .stage import blocks_per_stage, check_per_stage, conv_norm
 
 TREES = {60: (1, 2, 3, 1)}  # their depth in each stage
 EXPANSION = 2
@@ -32,7 +33,7 @@ class Tree(nn.Module):
         fuse_input (bool): Whether the last node is handed the (pooled) input. Default: False.
         handed_channels (int): Channels of what else is handed to the last node. Default: 0.
         conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
-        norm_cfg (dict, optional): Config of the normalisation. Default: BN.
+        norm_cfg (dict, optional): Config of the normalization. Default: BN.
         **block: What goes to each :class:`Bottle2neck`.
     """
 
@@ -80,9 +81,9 @@ class Tree(nn.Module):
         self.tree2 = Bottle2neck(out_channels, planes, dilation=dilation, **block)
         self.project = nn.Identity()
         if in_channels != out_channels:
-            self.project = build_conv_norm(in_channels, out_channels, 1, relu=False, **cfgs)
+            self.project = conv_norm(in_channels, out_channels, 1, relu=False, **cfgs)
         names = 'conv', 'bn', 'relu'
-        self.root = build_conv_norm(2 * out_channels + handed_channels, out_channels, 1, names=names, **cfgs)
+        self.root = conv_norm(2 * out_channels + handed_channels, out_channels, 1, names=names, **cfgs)
 
     def forward(self, x: Tensor, handed: tuple[Tensor, ...] = ()) -> Tensor:
         """Map (N, in_channels, H, W) to (N, 2 * planes, H / stride, W / stride), rounded up.
@@ -129,7 +130,7 @@ class Res2NetDLA(StagedBackbone):
         frozen_stages (int): Stem (0) and stages up to this one (1 ... 4) neither learn nor update their
             statistics; -1 freezes nothing. Default: -1.
         conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
-        norm_cfg (dict): Config of the normalisation. Default: ``dict(type='BN', requires_grad=True)``.
+        norm_cfg (dict): Config of the normalization. Default: ``dict(type='BN', requires_grad=True)``.
         norm_eval (bool): Whether BN layers use their running statistics in training. Default: False.
         with_cp (bool): Recompute blocks in the backward pass to save memory. Default: False.
         zero_init_residual (bool): Whether each block's last BN starts at zero. Default: True.
@@ -172,12 +173,15 @@ class Res2NetDLA(StagedBackbone):
         trees = blocks_per_stage(depth, TREES)
         check_per_stage(len(trees), strides=strides, dilations=dilations)
         cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN', requires_grad=True))
-        self.set_stages([f'level{i + 2}' for i in range(len(trees))], out_indices, frozen_stages)
+        names = [f'level{i + 2}' for i in range(len(trees))]
+        widths = [base_channels * 2**i * EXPANSION for i in range(len(trees))]
+        reductions = list(accumulate(strides[: len(trees)], mul, initial=2))[1:]
+        self.set_stages(names, widths, reductions, out_indices, frozen_stages)
 
         channels = base_channels // 4
-        self.base_layer = build_conv_norm(in_channels, channels, 7, **cfgs)
-        self.level0 = build_conv_norm(channels, channels, 3, **cfgs)
-        self.level1 = build_conv_norm(channels, 2 * channels, 3, stride=2, **cfgs)
+        self.base_layer = conv_norm(in_channels, channels, 7, **cfgs)
+        self.level0 = conv_norm(channels, channels, 3, **cfgs)
+        self.level1 = conv_norm(channels, 2 * channels, 3, stride=2, **cfgs)
         channels *= 2
         for i, name in enumerate(self.stages):
             planes = base_channels * 2**i

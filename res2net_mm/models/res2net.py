@@ -1,6 +1,8 @@
 """ResNet-shaped networks of Res2Net modules: Res2Net, Res2NeXt, SE-Res2Net, v1b (Sec. 3.3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import accumulate
+from operator import mul
 
 from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import Tensor, nn
@@ -8,122 +10,7 @@ from torch import Tensor, nn
 from ..registry import MODELS
 from .backbone import Backbone, StagedBackbone
 from .bottle2neck import Bottle2neck
-from .conv_norm import ConvNorms, conv_norm, fuse_step
-from .recompute import recomputing
-
-BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
-
-
-def blocks_per_stage(
-    depth: int | Sequence[int], known: Mapping[int, tuple[int, ...]] = BLOCKS
-) -> tuple[int, ...]:
-    """Number of blocks of each stage for one of the known depths, or for a custom tuple.
-
-    Raises:
-        ValueError: If there is no network of that depth.
-    """
-    if isinstance(depth, Sequence) and depth and all(isinstance(n, int) and n > 0 for n in depth):
-        return tuple(depth)
-    if not isinstance(depth, int) or depth not in known:
-        raise ValueError(
-            f'depth={depth!r}: there is no such network; take {", ".join(map(str, known))} '
-            f'or a number for each stage such as {next(iter(known.values()))}'
-        )
-    return known[depth]
-
-
-def check_per_stage(num_stages: int, **arguments: Sequence) -> None:
-    """Check that arguments have an entry for each stage, and that strides and dilations are possible ones.
-
-    Raises:
-        ValueError: If one has fewer, or an impossible one.
-    """
-    for name, values in arguments.items():
-        if not isinstance(values, Sequence):
-            raise ValueError(f'{name}={values!r}: it takes one for each of the {num_stages} stages')
-        if name in ('strides', 'dilations') and not all(isinstance(n, int) and n > 0 for n in values):
-            raise ValueError(f'{name}={tuple(values)}: each must be a whole number from 1 on')
-        if not 1 <= num_stages <= len(values):
-            raise ValueError(
-                f'num_stages={num_stages}, but {name} has {len(values)} entries: {tuple(values)}'
-            )
-
-
-def make_stage(
-    in_channels: int,
-    planes: int,
-    num_blocks: int,
-    *,
-    stride: int = 1,
-    dilation: int = 1,
-    contract_dilation: bool = False,
-    multi_grid: Sequence[int] | None = None,
-    avg_down: bool = False,
-    first: bool = True,
-    final_relu: bool = True,
-    downsample: nn.Module | None = None,
-    conv_cfg: dict | None = None,
-    norm_cfg: dict | None = None,
-    **block,
-) -> nn.Sequential:
-    """Build a stage: a first block with the stride and the projection, then ``num_blocks - 1`` more.
-
-    The arguments are those of :class:`Res2Net`, for one stage, and, of :class:`Bottle2neck`, ``first`` and
-    ``downsample`` for the first block, ``final_relu`` for the last, and ``block`` for all.
-    """
-    norm_cfg = norm_cfg or dict(type='BN')
-    out_channels = planes * Bottle2neck.expansion
-    dilations = list(multi_grid or [dilation] * num_blocks)
-    if len(dilations) != num_blocks:
-        raise ValueError(f'multi_grid={tuple(dilations)}, but the stage has {num_blocks} blocks')
-    if multi_grid is None and contract_dilation and dilation > 1:
-        dilations[0] = dilation // 2
-
-    if downsample is None and (stride != 1 or in_channels != out_channels):
-        downsample = ConvNorms(
-            build_conv_layer(
-                conv_cfg, in_channels, out_channels, 1, stride=1 if avg_down else stride, bias=False
-            ),
-            build_norm_layer(norm_cfg, out_channels)[1],
-        )
-        if avg_down:
-            pool = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)
-            downsample.insert(0, pool)
-
-    return nn.Sequential(
-        *(
-            Bottle2neck(
-                in_channels if i == 0 else out_channels,
-                planes,
-                stride=stride if i == 0 else 1,
-                dilation=dilations[i],
-                first=first and i == 0,
-                final_relu=final_relu or i < num_blocks - 1,
-                downsample=downsample if i == 0 else None,
-                inplace=i > 0,
-                conv_cfg=conv_cfg,
-                norm_cfg=norm_cfg,
-                **block,
-            )
-            for i in range(num_blocks)
-        )
-    )
-
-
-def check_plugins(plugins: list[dict] | None, num_stages: int) -> None:
-    """Check that the ``stages`` of plugins, where they have them, have an entry for each stage.
-
-    Raises:
-        ValueError: If one has fewer.
-    """
-    for plugin in plugins or []:
-        if plugin.get('stages') is not None:
-            check_per_stage(num_stages, **{"a plugin's stages": plugin['stages']})
-
-
-def plugins_of_stage(plugins: list[dict] | None, stage: int) -> list[dict]:
-    """The plugins whose ``stages`` name the stage (counted from 0), or that name none."""
-    return [p for p in plugins or [] if p.get('stages') is None or p['stages'][stage]]
+from .stage import blocks_per_stage, check_per_stage, check_plugins, make_stage, plugins_of_stage
 
 
 @MODELS.register_module()
@@ -164,7 +51,7 @@ class Res2Net(StagedBackbone):
         frozen_stages (int): Stem (0) and stages up to this one (1 ... 4) neither learn nor update their
             statistics; -1 freezes nothing. Default: -1.
         conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
-        norm_cfg (dict): Config of the normalisation. Default: ``dict(type='BN', requires_grad=True)``.
+        norm_cfg (dict): Config of the normalization. Default: ``dict(type='BN', requires_grad=True)``.
         norm_eval (bool): Whether BN layers use their running statistics in training. Default: False.
         dcn (dict, optional): Deformable convolution in place of the 3x3 ones, such as
             ``dict(type='DCNv2', deform_groups=1, fallback_on_stride=False)``. Default: None.
@@ -233,11 +120,14 @@ class Res2Net(StagedBackbone):
             per_stage['stage_with_dcn'] = stage_with_dcn
         check_per_stage(num_stages, **per_stage)
         check_plugins(plugins, num_stages)
-        self.set_stages([f'layer{i + 1}' for i in range(num_stages)], out_indices, frozen_stages)
+        names = [f'layer{i + 1}' for i in range(num_stages)]
+        widths = [base_channels * 2**i * Bottle2neck.expansion for i in range(num_stages)]
+        reductions = list(accumulate(strides[:num_stages], mul, initial=4))[1:]
+        self.set_stages(names, widths, reductions, out_indices, frozen_stages)
 
         self.conv1 = self._stem(in_channels, stem_channels, deep_stem, conv_cfg, norm_cfg)
         self.bn1 = build_norm_layer(norm_cfg, stem_channels)[1]
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         channels = stem_channels
         for i in range(num_stages):
@@ -278,26 +168,19 @@ class Res2Net(StagedBackbone):
         if not deep_stem:
             return conv(in_channels, stem_channels, 7, 2)
         half = stem_channels // 2
-        return ConvNorms(
+        return nn.Sequential(
             conv(in_channels, half, 3, 2),
             build_norm_layer(norm_cfg, half)[1],
-            nn.ReLU(inplace=True),
+            nn.ReLU(),
             conv(half, half, 3, 1),
             build_norm_layer(norm_cfg, half)[1],
-            nn.ReLU(inplace=True),
+            nn.ReLU(),
             conv(half, stem_channels, 3, 1),
         )
 
-    def fuse_stem(self) -> None:
-        """Put the stem's normalisation into its (last) convolution."""
-        if isinstance(self.conv1, ConvNorms):
-            self.conv1[-1], self.bn1 = fuse_step(self.conv1[-1], self.bn1, relu=True)
-        else:
-            self.conv1, self.bn1 = fuse_step(self.conv1, self.bn1, relu=True)
-
     def forward_stem(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, stem_channels, H / 4, W / 4), rounded up."""
-        return self.maxpool(conv_norm(self.conv1, self.bn1, x))
+        return self.maxpool(self.relu(self.bn1(self.conv1(x))))
 
 
 @MODELS.register_module()
@@ -387,5 +270,4 @@ class Res2Layer(Backbone):
 
         C is what the stage before gives: 1024 for ``layer4``.
         """
-        with recomputing():
-            return self.given_out(getattr(self, self.stage)(self.taken_in(x)), x)
+        return getattr(self, self.stage)(x)

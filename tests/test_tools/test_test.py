@@ -37,14 +37,6 @@ def test_inference_form_is_the_default_and_gives_the_same_metrics(trained, tiny_
             assert abs(metrics['--half'][name] - value) <= 0.05
 
 
-def test_takes_compile(trained, tiny_config, run, tmp_path):
-    work_dir, _ = trained
-    # Compiling takes minutes; test_inference_form.py does it to a smaller network.
-    result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--compile', TORCH_COMPILE_DISABLE='1')
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert 'AP50' in result.stdout
-
-
 def test_half_needs_the_inference_form(trained, tiny_config, run):
     work_dir, _ = trained
     result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--no-fuse', '--half')

@@ -1,0 +1,50 @@
+"""The networks' inference form: the same outputs, to rounding, in less time and without training."""
+
+import torch
+from torch import nn
+
+from ..models.backbone import Backbone
+from .network import FusedBackbone, FusedBottle2neck, FusedConv2d
+
+__all__ = ['FusedBackbone', 'FusedBottle2neck', 'FusedConv2d', 'fuse']
+
+
+def fuse(model: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
+    """Replace this package's networks in a model by their fused form.
+
+    Each convolution takes in its normalization, ReLU and residual (BN folding), splits are concatenated in
+    place, and feature maps are laid out as the device computes them fastest (channels last, but for float32 on
+    a GPU). What can't be fused (deformable convolutions, GroupNorm, plugins) stays as it is. Parameters no
+    longer learn, and a state dict is no longer that of a training.
+
+    Args:
+        model (nn.Module): A detector, segmentor, pose estimator, classifier, in which the networks are
+            replaced, or a network itself, with its weights loaded.
+        dtype (torch.dtype, optional): What the networks compute in, such as ``torch.bfloat16``: their weights
+            are converted once, inputs and outputs in every forward; the rest of the model stays as it is.
+            Default: None (as they are).
+
+    Returns:
+        nn.Module: The model; of a network its :class:`FusedBackbone`, in eval mode. What is fused already only
+        changes its type.
+
+    Raises:
+        TypeError: If ``dtype`` is none of PyTorch's float16, bfloat16, float32 and float64.
+
+    Example:
+        >>> import torch
+        >>> from res2net_mm.fused import fuse
+        >>> from res2net_mm.models import Res2Net
+        >>> network = fuse(Res2Net(depth=50))
+        >>> with torch.no_grad():
+        ...     feature_maps = network(torch.rand(1, 3, 224, 224))
+    """
+    if dtype not in (None, torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        raise TypeError(f'dtype={dtype!r} is no type to compute in, such as torch.bfloat16')
+    if isinstance(model, Backbone):
+        model = FusedBackbone(model)
+    if isinstance(model, FusedBackbone):
+        return model.to(dtype) if dtype else model
+    for name, child in list(model.named_children()):
+        setattr(model, name, fuse(child, dtype))
+    return model
