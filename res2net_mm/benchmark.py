@@ -25,6 +25,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from .errors import UserError
 from .files import replacing
+from .fused import FusedConv2d, fuse
 from .jobs import AS_MMDET, RESNET, jobs
 from .models import Res2Net
 from .results.tables import paper

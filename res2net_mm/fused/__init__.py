@@ -13,8 +13,8 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
     """Replace this package's networks in a model by their fused form.
 
     Each convolution takes in its normalization, ReLU and residual (BN folding), splits are concatenated in
-    place, and feature maps are laid out as the device computes them fastest (channels last, but for float32 on
-    a GPU). What can't be fused (deformable convolutions, GroupNorm, plugins) stays as it is. Parameters no
+    place, and feature maps are laid out as the device computes them fastest (channels last, but for float32
+    on a GPU). What can't be fused (deformable convolutions, GroupNorm, plugins) stays as it is. Parameters no
     longer learn, and a state dict is no longer that of a training.
 
     Args:
@@ -25,8 +25,8 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
             Default: None (as they are).
 
     Returns:
-        nn.Module: The model; of a network its :class:`FusedBackbone`, in eval mode. What is fused already only
-        changes its type.
+        nn.Module: The model; of a network its :class:`FusedBackbone`, in eval mode. What is fused already
+        only changes its type.
 
     Raises:
         TypeError: If ``dtype`` is none of PyTorch's float16, bfloat16, float32 and float64.

@@ -210,15 +210,16 @@ class FusedBackbone(nn.Module):
 
     def __init__(self, network: Backbone):
         super().__init__()
-        network.eval()
         fuse_children(network)
-        if hasattr(network, 'bn1'):  # the stem of those shaped as ResNet: its last convolution
-            deep = isinstance(network.conv1, nn.Sequential)
-            parent, name = (network.conv1, str(len(network.conv1) - 1)) if deep else (network, 'conv1')
+        if hasattr(network, 'bn1'):  # the stem of those shaped as ResNet; the last convolution of a deep one
+            parent, name = network, 'conv1'
+            if isinstance(network.conv1, nn.Sequential):
+                parent, name = network.conv1, list(network.conv1.named_children())[-1][0]
             if can_fold(getattr(parent, name), network.bn1):
                 setattr(parent, name, FusedConv2d(getattr(parent, name), network.bn1, relu=True))
                 network.bn1 = network.relu = nn.Identity()
         self.network = network.requires_grad_(False)
+        self.eval()
         self._register_load_state_dict_pre_hook(_refuse_trained)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:

@@ -8,7 +8,6 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-
 PLUGIN_POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
 
 
@@ -191,7 +190,7 @@ class Bottle2neck(BaseModule):
             shortcut (Tensor, optional): What is added, of the output's shape. Default: None (the input, or
                 its projection by ``downsample``).
         """
-        if self.with_cp and x.requires_grad:
+        if self.with_cp and torch.is_grad_enabled():
             return checkpoint(self._forward, x, shortcut, use_reentrant=False)
         return self._forward(x, shortcut)
 

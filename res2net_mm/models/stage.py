@@ -1,4 +1,4 @@
-"""What the networks are made of beside the block: stages, depth tables, a convolution with what follows it."""
+"""What the networks are made of beside the block: depth tables, stages, convolutions with BN and ReLU."""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
