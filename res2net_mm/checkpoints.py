@@ -724,7 +724,7 @@ def _differences(theirs: dict, ours: dict) -> list[str]:
 def _arguments(arch: dict, names: Iterable[str]) -> str:
     """Write arguments as a config has them."""
     from .models.dla import TREES
-    from .models.res2net import BLOCKS
+    from .models.stage import BLOCKS
 
     depths = {blocks: depth for depth, blocks in (BLOCKS | TREES).items()}
     shown = dict(arch, depth=depths.get(arch.get('depth'), arch.get('depth')))

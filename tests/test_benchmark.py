@@ -133,5 +133,5 @@ def test_says_what_is_wrong_before_anything_is_measured(given, message, tmp_path
 
 
 def test_every_peer_can_be_built():
-    for contender in (*benchmark.INFERENCE, *benchmark.COMPILED, *benchmark.TRAINING):
+    for contender in (*benchmark.INFERENCE, *benchmark.TRAINING):
         assert isinstance(contender.build(), nn.Module)
