@@ -28,7 +28,7 @@ from .files import replacing
 from .fused import FusedConv2d, fuse
 from .jobs import AS_MMDET, RESNET, jobs
 from .models import Res2Net
-from .results.tables import paper
+from .results.paper import paper
 
 FROZEN = dict(norm_eval=True, norm_cfg=dict(type='BN', requires_grad=False))
 SETTINGS = ((1, 64), (2, 48), (4, 26), (6, 18), (8, 14))  # scale and width at equal FLOPs

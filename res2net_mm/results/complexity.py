@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..config import load_config, shipped_configs
 from ..errors import UserError
 from ..preflight import walk
-from .tables import paper
+from .paper import paper
 
 TOOLBOXES = ('mmdet', 'mmseg', 'mmpose', 'mmpretrain')
 NUM_PROPOSALS, NUM_MASKS = 1000, 100

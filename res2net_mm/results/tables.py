@@ -8,10 +8,10 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from ..config import digits_configs, load_config, shipped_configs
+from .complexity import complexity
 from .metrics import COCO_COLUMNS
+from .paper import paper
 from .work_dirs import PER_ITER, Run, deviations, read_config, training_deviations
 
 DEMO_TITLE = 'Demo data: drawn scenes, not a result of the paper'
@@ -102,12 +102,6 @@ class Table:
         return {source: text for source, text in paper()['sources'].items() if source in used}
 
 
-@cache
-def paper() -> dict:
-    """What ``paper.yml`` says."""
-    return yaml.safe_load(Path(__file__).with_name('paper.yml').read_text('utf-8'))
-
-
 def specs() -> dict[str, dict]:
     """What is known of each table, and of each figure that is shown as one, by name."""
     return {**paper()['tables'], **{f'Figure {name}': spec for name, spec in paper()['figures'].items()}}
@@ -116,8 +110,6 @@ def specs() -> dict[str, dict]:
 @cache
 def backbone_size(file: Path, digits: int) -> Decimal:
     """Millions of parameters of a config's backbone, rounded."""
-    from .complexity import complexity  # imports the toolboxes
-
     return round(Decimal(complexity(load_config(str(file)))['backbone']), digits)
 
 

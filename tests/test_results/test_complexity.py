@@ -10,7 +10,7 @@ from torch import nn
 from res2net_mm.config import load_config, shipped_configs
 from res2net_mm.errors import UserError
 from res2net_mm.results.complexity import backbone_complexity, complexity, count, tables
-from res2net_mm.results.tables import paper
+from res2net_mm.results.paper import paper
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 PUBLISHED = paper()['complexity']
