@@ -40,9 +40,18 @@ version=$("$python" --version)
 # Is it done already? The stamp says of what; while .venv is being made it says that it is incomplete.
 stamp=.venv/installed
 replaced=.venv-replaced-by-install.sh
-if [[ -e $replaced/installed ]] && grep -qs incomplete $stamp; then  # a run was killed
-    rm -rf .venv
-    mv $replaced .venv
+discarded=.venv-discarded-by-install.sh
+discard() {  # discard FOLDER: out of the way at once, then away, though a killed process may still write there
+    rm -rf $discarded || true
+    [[ ! -e $1 ]] || mv "$1" $discarded
+}
+restore() {  # put back what a run that failed or was killed was to replace
+    discard .venv
+    [[ ! -e $replaced ]] || mv $replaced .venv
+    rm -rf $discarded || true
+}
+if [[ -e $replaced && ! -e .venv ]] || { [[ -e $replaced ]] && grep -qs incomplete $stamp; }; then
+    restore
 fi
 read -r had done_for 2>/dev/null <$stamp || true
 ops=${OPS:-${had:-torchvision}}
@@ -79,21 +88,23 @@ if [[ $ops == compiled ]]; then
     fi
 fi
 
-rm -rf $replaced
+discard $replaced
+rm -rf $discarded
 if [[ -e .venv ]]; then
     echo "Making .venv anew: it is incomplete, out of date, or from another folder."
     mv .venv $replaced
 fi
 undo() {
-    rm -rf .venv
-    [[ -e $replaced ]] || return
-    mv $replaced .venv
-    echo "install.sh: .venv could not be made anew; the one that was there is back." >&2
+    local had=
+    [[ ! -e $replaced ]] || had=1
+    restore
+    [[ -z $had ]] || echo "install.sh: .venv could not be made anew; the one that was there is back." >&2
 }
 trap undo EXIT
 echo "Making .venv with $version (about 3 GB to download the first time, on x86-64 Linux most of it CUDA's libraries)."
-mkdir .venv
-echo "$ops incomplete" >$stamp
+mkdir $discarded
+echo "$ops incomplete" >$discarded/installed
+mv $discarded .venv  # there is none without its stamp
 "$python" -m venv .venv
 .venv/bin/python -m pip install -q -c requirements/constraints.txt uv ||
     die "pip could not install uv; can it reach its package index?"
@@ -135,4 +146,5 @@ print('Ready:', ', '.join(f'{module.__name__} {module.__version__}' for module i
 PY
 echo "$ops $contents" >$stamp
 trap - EXIT
-rm -rf $replaced
+discard $replaced
+rm -rf $discarded

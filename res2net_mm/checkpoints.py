@@ -383,10 +383,8 @@ def adapt_state_dict(network: nn.Module, state_dict: dict[str, Tensor], prefix: 
         RuntimeError: If the weights are of a fused network.
     """
     for name in [k for k in state_dict if k.startswith(prefix)]:
-        if name.startswith(f'{prefix}network.'):
-            raise RuntimeError(
-                'the weights are of a network in inference form: call fuse() before they are loaded'
-            )
+        if name.startswith(f'{prefix}network.') and not hasattr(network, 'network'):
+            raise RuntimeError('the weights are of a fused network: call fuse() before they are loaded')
         state_dict[prefix + authors_name(name[len(prefix) :])] = state_dict.pop(name)
 
 

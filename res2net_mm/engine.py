@@ -63,7 +63,7 @@ def _count_images(loop: ValLoop | TestLoop, metrics: dict | None) -> None:
 
 @HOOKS.register_module()
 class InferenceFormHook(Hook):
-    """Test this package's networks in inference form, see :func:`res2net_mm.fused.fuse`.
+    """Test this package's networks fused, see :func:`res2net_mm.fused.fuse`.
 
     Args:
         half (bool): Whether they compute in float16 on a GPU, in bfloat16 on a CPU. Default: False.
@@ -79,7 +79,9 @@ class InferenceFormHook(Hook):
         from .fused import fuse
 
         if any(isinstance(hook, EMAHook) for hook in runner.hooks):  # exchanges the parameters in a test
-            runner.logger.warning('EMAHook needs the networks in training form: they are tested in that')
+            runner.logger.warning(
+                "EMAHook exchanges the networks' weights: they are tested without being fused"
+            )
             return
         half = torch.float16 if torch.cuda.is_available() else torch.bfloat16
         fuse(runner.model, half if self.half else None)

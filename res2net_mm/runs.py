@@ -144,7 +144,7 @@ def test(args: argparse.Namespace) -> None:
         hook = dict(type='res2net_mm.InferenceFormHook', half=args.half)
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
     elif args.half:
-        raise UserError('--half needs the inference form, which --no-fuse turns off')
+        raise UserError('--half needs fused networks, which --no-fuse turns off')
     if args.tta:
         use_tta(cfg)
     if args.show_dir:

@@ -7,10 +7,12 @@ import pytest
 import torch
 from helpers import COMPILED_OPS, randomise
 from mmdet.models.backbones import ResNet
+from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 from networks import NETWORKS
 from torch import nn
 
 from res2net_mm.fused import FusedBackbone, FusedConv2d, fuse
+from res2net_mm.models import Bottle2neck
 
 every_network = pytest.mark.parametrize('name', NETWORKS)
 
@@ -201,3 +203,60 @@ def test_without_onednn():
     with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
         expected = network(x)
         assert_close(fuse(network)(x), expected)
+
+
+@every_network
+def test_loads_its_own_weights(name):
+    network = fuse(build(name))
+    result = network.load_state_dict(network.state_dict())
+    assert not result.missing_keys and not result.unexpected_keys
+
+
+def test_a_network_that_is_there_twice_is_fused_once():
+    class Twins(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = self.second = build('Res2Net')
+            self.third = nn.ModuleList([self.first, self])  # and a circle
+
+    model = fuse(Twins(), torch.bfloat16)
+    assert isinstance(model.first, FusedBackbone) and model.first is model.second is model.third[0]
+    assert_close(model.second(image()), model.first(image()))
+
+
+def test_what_others_wrote_is_left_alone():
+    class Halved(Bottle2neck):
+        def forward(self, x, shortcut=None):
+            return super().forward(x, shortcut) / 2
+
+    class Gate(nn.Sequential):
+        def forward(self, x):
+            return x * self[1](self[0](x)).sigmoid()
+
+    network = build('plugins')
+    network.layer1[1].__class__ = Halved
+    block = network.layer4[2]
+    name = block.plugins['after_conv3'][0]
+    setattr(block, name, randomise(Gate(nn.Conv2d(512, 512, 1), nn.BatchNorm2d(512))))
+    x = image()
+    with torch.no_grad():
+        expected = network(x)
+        assert_close(fuse(network)(x), expected)
+
+
+def test_a_network_that_mmengine_has_folded():
+    network = build('Res2Net')
+    x = image()
+    with torch.no_grad():
+        expected = network(x)
+        turn_on_efficient_conv_bn_eval(nn.ModuleDict(dict(backbone=network)), 'backbone')
+        assert_close(fuse(network, torch.bfloat16)(x), expected, to=0.1)
+
+
+def test_attributes_are_the_networks():
+    network = build('Res2Net')
+    described = network.out_channels, network.out_strides, network.out_indices
+    fused = copy.deepcopy(fuse(network))
+    assert (fused.out_channels, fused.out_strides, fused.out_indices) == described
+    with pytest.raises(AttributeError, match='no_such_thing'):
+        _ = fused.no_such_thing

@@ -66,11 +66,12 @@ def test_what_was_there_comes_back_where_the_new_one_fails(checkout):
     assert sorted(p.name for p in checkout.glob('.venv*')) == ['.venv', '.venv.old']
 
 
-def test_what_a_killed_run_was_to_replace_comes_back(checkout):
-    for folder, stamp in (
-        ('.venv', 'torchvision incomplete'),
-        ('.venv-replaced-by-install.sh', 'compiled x'),
-    ):
+@pytest.mark.parametrize('made', [True, False])
+def test_what_a_killed_run_was_to_replace_comes_back(made, checkout):
+    stamps = {'.venv-replaced-by-install.sh': 'compiled x'} | (
+        {'.venv': 'compiled incomplete'} if made else {}
+    )
+    for folder, stamp in stamps.items():
         (checkout / folder).mkdir()
         (checkout / folder / 'installed').write_text(stamp)
     result = install(checkout, CXX='no-such-compiler')  # OPS is what it was
@@ -90,3 +91,12 @@ def test_every_package_is_pinned():
     assert set(lines('environment.txt')) | {'uv', 'xtcocotools'} <= pins.keys()
     left_out = {line.partition(';')[0] for line in lines('overrides.txt')}
     assert left_out - pins.keys() == {'chumpy', 'opencv-python'}
+
+
+def test_an_environment_of_the_users_own_is_left_alone_after_a_killed_run(checkout):
+    for folder in ('.venv', '.venv-replaced-by-install.sh'):
+        (checkout / folder).mkdir()
+    (checkout / '.venv-replaced-by-install.sh' / 'installed').write_text('torchvision x')
+    (checkout / '.venv' / 'mine').write_text('precious')
+    assert "this script didn't make" in install(checkout).stderr
+    assert (checkout / '.venv' / 'mine').read_text() == 'precious'

@@ -25,8 +25,8 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
             Default: None (as they are).
 
     Returns:
-        nn.Module: The model; of a network its :class:`FusedBackbone`, in eval mode. What is fused already
-        only changes its type.
+        nn.Module: The model; of a network its :class:`FusedBackbone`, in eval mode, which has taken over its
+        modules: the network itself is no longer to be used. What is fused already only changes its type.
 
     Raises:
         TypeError: If ``dtype`` is none of PyTorch's float16, bfloat16, float32 and float64.
@@ -41,10 +41,17 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
     """
     if dtype not in (None, torch.float16, torch.bfloat16, torch.float32, torch.float64):
         raise TypeError(f'dtype={dtype!r} is no type to compute in, such as torch.bfloat16')
-    if isinstance(model, Backbone):
-        model = FusedBackbone(model)
-    if isinstance(model, FusedBackbone):
-        return model.to(dtype) if dtype else model
-    for name, child in list(model.named_children()):
-        setattr(model, name, fuse(child, dtype))
-    return model
+    return _replace(model, dtype, {})
+
+
+def _replace(module: nn.Module, dtype: torch.dtype | None, seen: dict[nn.Module, nn.Module]) -> nn.Module:
+    """Fuse the networks in a module, each once however often it is there."""
+    if module not in seen:
+        seen[module] = FusedBackbone(module) if isinstance(module, Backbone) else module
+        if isinstance(seen[module], FusedBackbone):
+            seen[module].to(dtype)
+        else:
+            for name, child in list(module._modules.items()):
+                if child is not None:
+                    setattr(module, name, _replace(child, dtype, seen))
+    return seen[module]

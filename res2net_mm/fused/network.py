@@ -179,16 +179,21 @@ def _concatenate(ys: list[Tensor], xs: Sequence[Tensor], whole: Tensor) -> Tenso
 
 
 def fuse_children(module: nn.Module) -> None:
-    """Fuse all that is in a module: its blocks, and in each Sequential a convolution with what follows it."""
+    """Fuse all that is in a module: its blocks, and in each Sequential a convolution with what follows it.
+
+    What somebody else wrote stays as it is: plugins, and classes derived from the block or from Sequential.
+    """
     before = None
+    plugins = sum(module.plugins.values(), []) if isinstance(module, Bottle2neck) else ()
     for name, child in list(module.named_children()):
-        fuse_children(child)
-        if isinstance(child, Bottle2neck):
+        if name not in plugins:
+            fuse_children(child)
+        if type(child) is Bottle2neck:
             # Between two blocks of a stage nobody else has what one gives the other.
-            in_stage = isinstance(module, nn.Sequential) and isinstance(before, Bottle2neck)
+            in_stage = type(module) is nn.Sequential and type(before) is Bottle2neck
             setattr(module, name, FusedBottle2neck(child, overwrite=in_stage))
         before = child
-    if isinstance(module, nn.Sequential):
+    if type(module) is nn.Sequential:
         layers = list(module.named_children())
         for (name, conv), (norm_name, norm), (relu_name, relu) in zip(
             layers, [*layers[1:], ('', None)], [*layers[2:], ('', None), ('', None)]
@@ -210,6 +215,7 @@ class FusedBackbone(nn.Module):
 
     def __init__(self, network: Backbone):
         super().__init__()
+        network.__dict__.pop('forward', None)  # the trace that mmengine's efficient_conv_bn_eval puts there
         fuse_children(network)
         if hasattr(network, 'bn1'):  # the stem of those shaped as ResNet; the last convolution of a deep one
             parent, name = network, 'conv1'
@@ -221,6 +227,13 @@ class FusedBackbone(nn.Module):
         self.network = network.requires_grad_(False)
         self.eval()
         self._register_load_state_dict_pre_hook(_refuse_trained)
+
+    def __getattr__(self, name: str):
+        """The network's attributes, such as ``out_channels``."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__('network'), name)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """As the network's own; feature maps have the images' type and memory format.
@@ -247,10 +260,11 @@ def _as_given(out: Tensor, x: Tensor) -> Tensor:
 
 
 def _refuse_trained(state_dict: dict, prefix: str, *_) -> None:
-    """Refuse the weights of a training, of which a loader that isn't strict would take some."""
-    if any(k.startswith(prefix) and k.endswith('.running_mean') for k in state_dict):
+    """Refuse the weights of a training, which a loader that isn't strict would leave out without a word."""
+    names = [k.removeprefix(prefix) for k in state_dict if k.startswith(prefix)]
+    if names and not any(name.startswith('network.') for name in names):
         raise RuntimeError(
-            "the network is in inference form and the weights are of a training's: load them before fuse()"
+            "the network is fused and the weights are of a training's: load them before fuse()"
         )
 
 
