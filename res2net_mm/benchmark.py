@@ -43,7 +43,7 @@ class Contender:
         name (str): What the table calls it.
         build (Callable): Gives the network, in training mode, on the CPU.
         package (str, optional): What it needs to be installed. Default: None.
-        fused (bool): Whether it is run in inference form. Default: False.
+        fused (bool): Whether it is fused. Default: False.
         half (bool): Whether it computes in half precision (bfloat16 on a CPU). Default: False.
         channels_last (bool): Whether its weights are laid out channels last, and in inference images and
             maps, too. Default: False.

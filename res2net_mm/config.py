@@ -169,7 +169,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
     scope = cfg.get('default_scope')
     if scope and find_spec(scope) is None:
         raise UserError(f"the config's default_scope is {scope!r}, but {scope} is not installed")
-    with importing(scope):
+    with importing(scope or 'mmengine'):
         importlib.import_module(f'{scope or "mmengine"}.registry')
     # A new type comes first: it is its arguments that the other options are.
     options = dict(sorted((options or {}).items(), key=lambda item: not item[0].endswith('.type')))

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     metadata = dict(describe_input(cfg), weights=weights)
     difference, maps = export(network, args.out, metadata)
     name, size = type(network).__name__, Path(args.out).stat().st_size
-    print(f'{args.out} ({size / 1e6:.1f} MB): {name} in inference form; weights: {weights}')
+    print(f'{args.out} ({size / 1e6:.1f} MB): {name}, fused; weights: {weights}')
     images = metadata.get('input', 'of what, the config does not say')
     print(f'  takes (batch, {_in_channels(network)}, height, width): {images}')
     for name, (channels, stride) in maps.items():
@@ -124,14 +124,15 @@ def describe_input(cfg: Config) -> dict[str, str]:
 def export(
     network: Backbone, path: str | Path, metadata: Mapping[str, str] | None = None
 ) -> tuple[float, dict[str, tuple[int, int]]]:
-    """Write a network, in inference form, to a file that is checked to compute what the network does.
+    """Write a network, fused, to a file that is checked to compute what the network does.
 
     Batch, height and width are free; in a ``.pt2`` the last map must have more than one row and column. The
     outputs are the network's maps in their order, in ONNX under the stages' names. Whoever runs the file has
     ``torch.export.load(path).module()`` or ``onnxruntime.InferenceSession(path)``, and needs nothing else.
 
     Args:
-        network (Backbone): Any of this package's networks, on the CPU. It is put into inference form.
+        network (Backbone): Any of this package's networks, on the CPU. Its fused form takes over its
+            modules: it is no longer to be used.
         path (str | Path): ``NAME.onnx`` or ``NAME.pt2``.
         metadata (Mapping[str, str], optional): What the file is to say beside the network's name and strides:
             in ONNX as its metadata, in a ``.pt2`` as its extra file ``metadata.json``. Default: nothing.
@@ -165,7 +166,7 @@ def export(
     generator = torch.Generator().manual_seed(0)
     images = [torch.randn(n, _in_channels(network), h, w, generator=generator) for n, h, w in CHECKED]
     with torch.no_grad():
-        expected = [_as_tuple(network(x)) for x in images]  # in training form: it is fused below
+        expected = [_as_tuple(network(x)) for x in images]  # it is fused below
         program = _trace(fuse(network))
     names = _names(network)
     height = CHECKED[-1][1]  # which all strides divide

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write a config's backbone, in inference form, as ONNX or as a torch.export program, and check the file."""
+"""Write a config's backbone, fused, as ONNX or as a torch.export program, and check the file."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""The networks' inference form: the same outputs, to rounding, in less time and without training."""
+"""The networks fused: the same outputs, to rounding, in less time and without training."""
 
 import torch
 from torch import nn
