@@ -322,9 +322,13 @@ def parameters(taker) -> set[str] | None:
         init = cls.__dict__.get('__init__') if inspect.isclass(cls) else cls
         if init is None:
             continue
-        parameters = inspect.signature(init).parameters.values()
-        names |= {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+        found = inspect.signature(init).parameters
+        names |= {p.name for p in found.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        if 'block' in found and cls.__module__.startswith('res2net_mm.'):  # as our networks call them
+            from .models import Bottle2neck
+
+            names |= inspect.signature(Bottle2neck).parameters.keys()
+        if all(p.kind is not p.VAR_KEYWORD for p in found.values()):
             return names - {'self'} | {'type'}
     return None
 

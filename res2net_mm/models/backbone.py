@@ -1,6 +1,7 @@
-"""What all the networks share: initialization, frozen stages, norm_eval, stages and their outputs."""
+"""What the networks share: initialization, frozen stages, norm_eval, stages and their outputs."""
 
 from collections.abc import Iterable, Sequence
+from math import prod
 
 from mmengine.model import BaseModule, constant_init
 from mmengine.model.weight_init import PretrainedInit, update_init_info
@@ -10,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..registry import FUNCTIONS
 from .bottle2neck import Bottle2neck
 
+BN = dict(type='BN', requires_grad=True)
 DEFAULT_INIT = [
     dict(type='Kaiming', layer='Conv2d'),
     dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
@@ -20,19 +22,20 @@ class Backbone(BaseModule):
     """Base class of the networks.
 
     Args:
-        norm_eval (bool): Whether BN layers stay in eval mode (running statistics) in training.
-        zero_init_residual (bool): Whether each block's last normalization starts at zero, so that the
-            block starts as the identity; only where ``init_cfg`` is None.
-        init_cfg (dict | list[dict], optional): ``dict(type='Pretrained', checkpoint=X)`` loads X by
-            :func:`res2net_mm.checkpoints.load_pretrained`, whose options go beside ``checkpoint``. None:
-            Kaiming initialization.
+        norm_eval (bool): Whether BN layers use their running statistics in training. Default: False.
+        zero_init_residual (bool): Whether the last normalization of each block starts at zero, so that the
+            block starts as the identity; only where ``init_cfg`` is None. Default: True.
+        init_cfg (dict | list[dict], optional): ``dict(type='Pretrained', checkpoint=X)``, X a file, an
+            address or one of the authors' weights such as ``res2net://res2net50_26w_4s``, in any layout that
+            :func:`res2net_mm.checkpoints.load_pretrained` knows, whose options go beside ``checkpoint``.
+            Default: None (Kaiming initialization).
     """
 
     def __init__(
         self,
-        norm_eval: bool,
-        zero_init_residual: bool,
-        init_cfg: dict | list[dict] | None,
+        norm_eval: bool = False,
+        zero_init_residual: bool = True,
+        init_cfg: dict | list[dict] | None = None,
     ):
         super().__init__(init_cfg)
         self.norm_eval = norm_eval
@@ -84,21 +87,35 @@ class Backbone(BaseModule):
 
 
 class StagedBackbone(Backbone):
-    """Base class of the networks with a stem and stages, some of whose outputs are returned.
+    """Base class of the networks with a stem and stages, and what all of them take.
 
     A subclass adds the stem's modules and the stages as children, calls :meth:`set_stages` and defines
-    :meth:`forward_stem`. Its docstring says the shapes of the outputs.
+    :meth:`forward_stem`. Besides these arguments and its own it takes in ``**block`` those of its blocks, see
+    :class:`Bottle2neck`: ``scales``, ``base_width``, ``groups``, ``with_se``, ``with_cp`` ...
+
+    Args:
+        in_channels (int): Channels of the images. Default: 3.
+        base_channels (int): Planes of the first stage; each later one has twice as many. Default: 64.
+        out_indices (Sequence[int]): Stages whose outputs are returned. Default: all.
+        frozen_stages (int): Stem (0) and stages up to this one (counted from 1) neither learn nor update
+            their statistics; -1 freezes nothing. Default: -1.
+        conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
+        norm_cfg (dict): Config of the normalization. Default: ``dict(type='BN', requires_grad=True)``.
+        norm_eval, zero_init_residual, init_cfg: See :class:`Backbone`.
 
     Attributes:
         out_indices (tuple[int]): The stages whose outputs are returned.
         out_channels (tuple[int]): Channels of each output.
         out_strides (tuple[int]): Stride of each output: pixels of the image in one of the feature map.
+
+    Raises:
+        ValueError: If an argument is out of its range; the message names it.
     """
 
     def set_stages(
         self,
         names: Sequence[str],
-        channels: Sequence[int],
+        channels: int,
         strides: Sequence[int],
         out_indices: Sequence[int],
         frozen_stages: int,
@@ -107,11 +124,10 @@ class StagedBackbone(Backbone):
 
         Args:
             names (Sequence[str]): The stages' names; all other children are the stem's.
-            channels (Sequence[int]): Channels of the stages' outputs.
-            strides (Sequence[int]): Strides of the stages' outputs.
-            out_indices (Sequence[int]): Stages whose outputs are returned.
-            frozen_stages (int): Stem (0) and stages up to this one (counted from 1) neither learn nor update
-                their statistics; -1 freezes nothing.
+            channels (int): Channels of the first stage's output; each later one has twice as many.
+            strides (Sequence[int]): Stride of the stem, then of each stage.
+            out_indices (Sequence[int]): See the class.
+            frozen_stages (int): See the class.
 
         Raises:
             ValueError: If there are no such stages.
@@ -122,8 +138,8 @@ class StagedBackbone(Backbone):
             raise ValueError(f'frozen_stages={frozen_stages} is not from -1 to {len(names)}')
         self.stages = tuple(names)
         self.out_indices = tuple(out_indices)
-        self.out_channels = tuple(channels[i] for i in sorted(set(out_indices)))
-        self.out_strides = tuple(strides[i] for i in sorted(set(out_indices)))
+        self.out_channels = tuple(channels * 2**i for i in sorted(set(out_indices)))
+        self.out_strides = tuple(prod(strides[: i + 2]) for i in sorted(set(out_indices)))
         self.frozen_stages = frozen_stages
 
     def frozen_modules(self) -> Iterable[nn.Module]:
@@ -144,8 +160,8 @@ class StagedBackbone(Backbone):
                 want RGB in 0 ... 1 less ImageNet's mean, divided by its standard deviation.
 
         Returns:
-            tuple[Tensor]: The stages' maps, in their order; a map's height and width are the image's by the
-            stage's stride, rounded up.
+            tuple[Tensor]: The stages' feature maps, in their order, (N, C, H / stride, W / stride), rounded
+            up; C is in ``out_channels``, the stride in ``out_strides``.
         """
         x = self.forward_stem(x)
         outs = []

@@ -1,14 +1,12 @@
 """Big-Little networks of Res2Net modules: bLRes2Net (Sec. 3.3, Table 1)."""
 
 from collections.abc import Sequence
-from itertools import accumulate
-from operator import mul
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..registry import MODELS
-from .backbone import StagedBackbone
+from .backbone import BN, StagedBackbone
 from .bottle2neck import Bottle2neck
 from .stage import blocks_per_stage, check_per_stage, conv_norm, make_stage
 
@@ -54,35 +52,18 @@ class BLRes2Net(StagedBackbone):
     networks, because a little branch of one block would have no hierarchy else; and a stride of the residual
     path is an average pooling (3x3), as that of the last split is.
 
+    All arguments that aren't here are in :class:`StagedBackbone` and, as ``**block``, :class:`Bottle2neck`.
+
     Args:
         depth (int | tuple[int]): 50, or the number of blocks of each of ResNet's four stages, at least 2 in
             the first three. Default: 50.
         alpha (int): What the planes of the little branch are divided by. Default: 2.
         beta (int): What its depth is divided by: it has ``max(1, blocks // beta - 1)`` blocks. Default: 4.
-        scales (int): Number of splits in a block, the paper's *s*. Default: 4.
-        base_width (int): Channels of a split in the first stage's big branch, the paper's *w*. Default: 26.
-        groups (int): Cardinality, the paper's *c*. Default: 1.
-        in_channels (int): Channels of the images. Default: 3.
-        base_channels (int): Channels of the stem and planes of the first stage; each later one has twice
-            as many. Default: 64.
         strides (Sequence[int]): Strides between the resolutions; the first one's is the stem's and must be 1.
             Default: (1, 2, 2, 2).
         dilations (Sequence[int]): Dilations of their blocks; a block with a stride keeps that of the ones
             before it. For output stride 16, as DeepLabv3+ wants it: ``strides=(1, 2, 2, 1), dilations=(1, 1,
             1, 2)``. Default: (1, 1, 1, 1).
-        out_indices (Sequence[int]): Resolutions whose outputs are returned. Default: (0, 1, 2, 3).
-        frozen_stages (int): Stem (0) and the blocks of the resolutions up to this one (1 ... 4) neither learn
-            nor update their statistics; -1 freezes nothing. Default: -1.
-        conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
-        norm_cfg (dict): Config of the normalization. Default: ``dict(type='BN', requires_grad=True)``.
-        norm_eval (bool): Whether BN layers use their running statistics in training. Default: False.
-        with_cp (bool): Recompute blocks in the backward pass to save memory. Default: False.
-        zero_init_residual (bool): Whether each block's last BN starts at zero. Default: True.
-        init_cfg (dict | list[dict], optional): ``dict(type='Pretrained', checkpoint=X)``, X a file of this
-            network, see :func:`res2net_mm.checkpoints.load_pretrained`. Default: None (Kaiming).
-
-    Raises:
-        ValueError: If an argument is out of its range; the message names it.
 
     Example:
         >>> import torch
@@ -98,9 +79,6 @@ class BLRes2Net(StagedBackbone):
         *,
         alpha: int = 2,
         beta: int = 4,
-        scales: int = 4,
-        base_width: int = 26,
-        groups: int = 1,
         in_channels: int = 3,
         base_channels: int = 64,
         strides: Sequence[int] = (1, 2, 2, 2),
@@ -110,9 +88,9 @@ class BLRes2Net(StagedBackbone):
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = None,
         norm_eval: bool = False,
-        with_cp: bool = False,
         zero_init_residual: bool = True,
         init_cfg: dict | list[dict] | None = None,
+        **block,
     ):
         super().__init__(norm_eval, zero_init_residual, init_cfg)
         blocks = blocks_per_stage(depth, BLOCKS)
@@ -126,10 +104,9 @@ class BLRes2Net(StagedBackbone):
         if strides[0] != 1:
             raise ValueError(f'strides={tuple(strides)}: the first must be 1, there is no block for it')
         names = [f'layer{i + 1}' for i in range(4)]
-        widths = [base_channels * 2**i * Bottle2neck.expansion for i in range(4)]
-        reductions = list(accumulate(strides[:4], mul, initial=4))[1:]
-        self.set_stages(names, widths, reductions, out_indices, frozen_stages)
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN', requires_grad=True))
+        channels = base_channels * Bottle2neck.expansion
+        self.set_stages(names, channels, (4, *strides), out_indices, frozen_stages)
+        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or BN)
 
         def conv(c_in, c_out, kernel_size=1, stride=1, relu=True):
             names = 'conv', 'bn', 'relu'
@@ -151,12 +128,9 @@ class BLRes2Net(StagedBackbone):
                 multi_grid=rates,
                 first=first,
                 downsample=downsample,
-                scales=scales,
-                base_width=base_width,
-                groups=groups,
                 base_channels=base_channels,
-                with_cp=with_cp,
                 **cfgs,
+                **block,
                 **others,
             )
 

@@ -164,6 +164,8 @@ class Bottle2neck(BaseModule):
             position = plugin.get('position')
             if position not in names:
                 raise ValueError(f'plugin position {position!r} is not one of {", ".join(PLUGIN_POSITIONS)}')
+            if others := plugin.keys() - {'cfg', 'position'}:
+                raise ValueError(f'a plugin of a block has no {", ".join(sorted(others))}')
             cfg = dict(plugin['cfg'])
             name, layer = build_plugin_layer(
                 cfg,

@@ -6,7 +6,7 @@ from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import Tensor, nn
 
 from ..registry import MODELS
-from .backbone import StagedBackbone
+from .backbone import BN, StagedBackbone
 from .bottle2neck import Bottle2neck
 from .stage import blocks_per_stage, make_stage
 
@@ -23,31 +23,13 @@ class Res2NeXtCIFAR(StagedBackbone):
     The table's SE rows (35.1, 26.0, 34.0 and 36.9 M) follow from no single reduction ratio; with
     ``se_ratio=16`` these networks have 34.9, 24.8, 34.3 and 37.2 M.
 
+    All arguments that aren't here are in :class:`StagedBackbone` and, as ``**block``, :class:`Bottle2neck`.
+
     Args:
         depth (int | tuple[int]): ``9 * n + 2`` for three stages of n blocks, or the number of blocks of each
             stage. Default: 29.
-        groups (int): Cardinality, the paper's *c*. Default: 6.
-        base_width (int): Channels of a group of a split in the first stage, the paper's *w*. Default: 24.
-        scales (int): Number of splits in a block, the paper's *s*. Default: 4.
-        with_se (bool): SE block right before each residual connection (Sec. 3.2.2). Default: False.
-        se_ratio (int): Its reduction ratio. Default: 16.
-        in_channels (int): Channels of the images. Default: 3.
-        base_channels (int): Channels of the stem and planes of the first stage, whose output has four times
-            as many; each later stage has twice the planes of the one before. Default: 64.
-        out_indices (Sequence[int]): Stages whose outputs are returned. Default: (0, 1, 2).
-        frozen_stages (int): Stem (0) and stages up to this one (1 ... 3) neither learn nor update their
-            statistics; -1 freezes nothing. Default: -1.
-        conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
-        norm_cfg (dict): Config of the normalization. Default: ``dict(type='BN', requires_grad=True)``.
-        norm_eval (bool): Whether BN layers use their running statistics in training. Default: False.
-        with_cp (bool): Recompute blocks in the backward pass to save memory. Default: False.
-        zero_init_residual (bool): Whether each block's last BN starts at zero. Default: True.
-        init_cfg (dict | list[dict], optional): ``dict(type='Pretrained', checkpoint=X)``, X a file of this
-            network, see :func:`res2net_mm.checkpoints.load_pretrained`; none was released. Default: None
-            (Kaiming).
-
-    Raises:
-        ValueError: If an argument is out of its range; the message names it.
+        groups (int): See :class:`Bottle2neck`. Default: 6.
+        base_width (int): See :class:`Bottle2neck`. Default: 24.
 
     Example:
         >>> import torch
@@ -63,9 +45,6 @@ class Res2NeXtCIFAR(StagedBackbone):
         *,
         groups: int = 6,
         base_width: int = 24,
-        scales: int = 4,
-        with_se: bool = False,
-        se_ratio: int = 16,
         in_channels: int = 3,
         base_channels: int = 64,
         out_indices: Sequence[int] = (0, 1, 2),
@@ -73,9 +52,9 @@ class Res2NeXtCIFAR(StagedBackbone):
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = None,
         norm_eval: bool = False,
-        with_cp: bool = False,
         zero_init_residual: bool = True,
         init_cfg: dict | list[dict] | None = None,
+        **block,
     ):
         super().__init__(norm_eval, zero_init_residual, init_cfg)
         if isinstance(depth, int):
@@ -87,9 +66,10 @@ class Res2NeXtCIFAR(StagedBackbone):
             depth = (depth // 9,) * 3
         blocks = blocks_per_stage(depth, {29: (3, 3, 3)})
         names = [f'layer{i + 1}' for i in range(len(blocks))]
-        widths = [base_channels * 2**i * Bottle2neck.expansion for i in range(len(blocks))]
-        self.set_stages(names, widths, [2**i for i in range(len(blocks))], out_indices, frozen_stages)
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN', requires_grad=True))
+        strides = [min(i + 1, 2) for i in range(len(blocks))]
+        channels = base_channels * Bottle2neck.expansion
+        self.set_stages(names, channels, (1, *strides), out_indices, frozen_stages)
+        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or BN)
 
         self.conv1 = build_conv_layer(conv_cfg, in_channels, base_channels, 3, padding=1, bias=False)
         self.bn1 = build_norm_layer(cfgs['norm_cfg'], base_channels)[1]
@@ -101,16 +81,13 @@ class Res2NeXtCIFAR(StagedBackbone):
                 channels,
                 planes,
                 blocks[i],
-                stride=2 if i else 1,
+                stride=strides[i],
                 conv_last_split=True,
-                scales=scales,
-                base_width=base_width,
                 groups=groups,
+                base_width=base_width,
                 base_channels=base_channels,
-                with_se=with_se,
-                se_ratio=se_ratio,
-                with_cp=with_cp,
                 **cfgs,
+                **block,
             )
             self.add_module(name, stage)
             channels = planes * Bottle2neck.expansion

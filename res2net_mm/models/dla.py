@@ -1,14 +1,12 @@
 """DLA-shaped networks of Res2Net modules: Res2Net-DLA-60 and Res2NeXt-DLA-60 (Sec. 3.3, Table 1)."""
 
 from collections.abc import Sequence
-from itertools import accumulate
-from operator import mul
 
 import torch
 from torch import Tensor, nn
 
 from ..registry import MODELS
-from .backbone import StagedBackbone
+from .backbone import BN, StagedBackbone
 from .bottle2neck import Bottle2neck
 from .stage import blocks_per_stage, check_per_stage, conv_norm
 
@@ -19,8 +17,9 @@ EXPANSION = 2
 class Tree(nn.Module):
     """A binary tree of blocks with a 1x1 convolution at its nodes (Yu et al., CVPR 2018, Fig. 3).
 
-    A tree of depth 1 is two blocks in a row and a node, which fuses their outputs and whatever it is handed.
-    A deeper tree is two trees in a row, of which the second's last node is handed the first one's output.
+    A tree of depth 1 is two blocks in a row and a node, its root, which fuses their outputs and those of
+    other children. A deeper tree is two trees in a row; the first one's output is a child of the second
+    one's root.
 
     Args:
         depth (int): Depth of the tree; it has ``2 ** depth`` blocks.
@@ -30,11 +29,11 @@ class Tree(nn.Module):
         dilation (int): Dilation of the blocks. Default: 1.
         first_dilation (int, optional): Dilation of the first block. Default: None (as of the others).
         first (bool): Whether the first block is of the kind that begins a stage. Default: False.
-        fuse_input (bool): Whether the last node is handed the (pooled) input. Default: False.
-        handed_channels (int): Channels of what else is handed to the last node. Default: 0.
+        level_root (bool): Whether the (pooled) input is a child of the root, too. Default: False.
+        children_channels (int): Channels of the root's further children, together. Default: 0.
         conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
         norm_cfg (dict, optional): Config of the normalization. Default: BN.
-        **block: What goes to each :class:`Bottle2neck`.
+        **block: Further arguments of each :class:`Bottle2neck`.
     """
 
     def __init__(
@@ -47,8 +46,8 @@ class Tree(nn.Module):
         dilation: int = 1,
         first_dilation: int | None = None,
         first: bool = False,
-        fuse_input: bool = False,
-        handed_channels: int = 0,
+        level_root: bool = False,
+        children_channels: int = 0,
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = None,
         **block,
@@ -58,8 +57,8 @@ class Tree(nn.Module):
         out_channels = EXPANSION * planes
         begin = dict(stride=stride, first=first)
         first_dilation = first_dilation or dilation
-        handed_channels += in_channels if fuse_input else 0
-        self.fuse_input = fuse_input
+        children_channels += in_channels if level_root else 0
+        self.level_root = level_root
         # ceil_mode: as many rows and columns as the convolutions give, also where the input's number is odd.
         self.pool = nn.MaxPool2d(stride, stride, ceil_mode=True) if stride > 1 else nn.Identity()
         if (
@@ -72,8 +71,8 @@ class Tree(nn.Module):
         if depth > 1:
             block.update(cfgs, dilation=dilation)
             self.tree1 = Tree(depth - 1, in_channels, planes, first_dilation=first_dilation, **begin, **block)
-            handed_channels += out_channels
-            self.tree2 = Tree(depth - 1, out_channels, planes, handed_channels=handed_channels, **block)
+            children_channels += out_channels
+            self.tree2 = Tree(depth - 1, out_channels, planes, children_channels=children_channels, **block)
             self.root = None
             return
         block.update(cfgs, expansion=EXPANSION)
@@ -83,24 +82,24 @@ class Tree(nn.Module):
         if in_channels != out_channels:
             self.project = conv_norm(in_channels, out_channels, 1, relu=False, **cfgs)
         names = 'conv', 'bn', 'relu'
-        self.root = conv_norm(2 * out_channels + handed_channels, out_channels, 1, names=names, **cfgs)
+        self.root = conv_norm(2 * out_channels + children_channels, out_channels, 1, names=names, **cfgs)
 
-    def forward(self, x: Tensor, handed: tuple[Tensor, ...] = ()) -> Tensor:
+    def forward(self, x: Tensor, children: tuple[Tensor, ...] = ()) -> Tensor:
         """Map (N, in_channels, H, W) to (N, 2 * planes, H / stride, W / stride), rounded up.
 
         Args:
             x (Tensor): The input.
-            handed (tuple[Tensor]): What the last node fuses besides its own two inputs, of the output's
+            children (tuple[Tensor]): What the root fuses besides its own two blocks' outputs, of the output's
                 height and width. Default: nothing.
         """
         pooled = self.pool(x)
-        if self.fuse_input:
-            handed = (*handed, pooled)
+        if self.level_root:
+            children = (*children, pooled)
         if self.root is None:
             x = self.tree1(x)
-            return self.tree2(x, (*handed, x))
+            return self.tree2(x, (*children, x))
         first = self.tree1(x, self.project(pooled))
-        return self.root(torch.cat([self.tree2(first), first, *handed], 1))
+        return self.root(torch.cat([self.tree2(first), first, *children], 1))
 
 
 @MODELS.register_module()
@@ -113,33 +112,17 @@ class Res2NetDLA(StagedBackbone):
 
     The published sizes of the two (21,145,544 and 17,330,456 parameters with a classifier) count three
     projections (297,472) that the authors' files hold and nothing uses. As in timm they are left out.
+    Weights: ``res2net://res2net_dla60_4s`` and ``res2net://res2next_dla60_4s``.
+
+    All arguments that aren't here are in :class:`StagedBackbone` and, as ``**block``, :class:`Bottle2neck`.
 
     Args:
         depth (int | tuple[int]): 60, or the depth of each stage's tree. Default: 60.
-        scales (int): Number of splits in a block, the paper's *s*. Default: 4.
-        base_width (int): Channels of a split in the first stage, the paper's *w*. Default: 28.
-        groups (int): Cardinality, the paper's *c*. Default: 1.
-        in_channels (int): Channels of the images. Default: 3.
-        base_channels (int): Planes of the first stage, whose output has twice as many; each later stage
-            has twice the planes of the one before. Default: 64.
+        base_width (int): See :class:`Bottle2neck`. Default: 28.
         strides (Sequence[int]): Stride of each stage; the stem's is 2. Default: (2, 2, 2, 2).
         dilations (Sequence[int]): Dilation of each stage, whose first block keeps that of the stage before,
             as in the authors' dilated networks. For output stride 16, as DeepLabv3+ wants it:
             ``strides=(2, 2, 2, 1), dilations=(1, 1, 1, 2)``. Default: (1, 1, 1, 1).
-        out_indices (Sequence[int]): Stages whose outputs are returned. Default: (0, 1, 2, 3).
-        frozen_stages (int): Stem (0) and stages up to this one (1 ... 4) neither learn nor update their
-            statistics; -1 freezes nothing. Default: -1.
-        conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
-        norm_cfg (dict): Config of the normalization. Default: ``dict(type='BN', requires_grad=True)``.
-        norm_eval (bool): Whether BN layers use their running statistics in training. Default: False.
-        with_cp (bool): Recompute blocks in the backward pass to save memory. Default: False.
-        zero_init_residual (bool): Whether each block's last BN starts at zero. Default: True.
-        init_cfg (dict | list[dict], optional): ``dict(type='Pretrained', checkpoint=X)``, X a file, an
-            address or ``res2net://res2net_dla60_4s`` or ``res2net://res2next_dla60_4s``, in any layout that
-            :func:`res2net_mm.checkpoints.load_pretrained` knows. Default: None (Kaiming).
-
-    Raises:
-        ValueError: If an argument is out of its range; the message names it.
 
     Example:
         >>> import torch
@@ -153,9 +136,7 @@ class Res2NetDLA(StagedBackbone):
         self,
         depth: int | Sequence[int] = 60,
         *,
-        scales: int = 4,
         base_width: int = 28,
-        groups: int = 1,
         in_channels: int = 3,
         base_channels: int = 64,
         strides: Sequence[int] = (2, 2, 2, 2),
@@ -165,18 +146,16 @@ class Res2NetDLA(StagedBackbone):
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = None,
         norm_eval: bool = False,
-        with_cp: bool = False,
         zero_init_residual: bool = True,
         init_cfg: dict | list[dict] | None = None,
+        **block,
     ):
         super().__init__(norm_eval, zero_init_residual, init_cfg)
         trees = blocks_per_stage(depth, TREES)
         check_per_stage(len(trees), strides=strides, dilations=dilations)
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN', requires_grad=True))
+        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or BN)
         names = [f'level{i + 2}' for i in range(len(trees))]
-        widths = [base_channels * 2**i * EXPANSION for i in range(len(trees))]
-        reductions = list(accumulate(strides[: len(trees)], mul, initial=2))[1:]
-        self.set_stages(names, widths, reductions, out_indices, frozen_stages)
+        self.set_stages(names, base_channels * EXPANSION, (2, *strides), out_indices, frozen_stages)
 
         channels = base_channels // 4
         self.base_layer = conv_norm(in_channels, channels, 7, **cfgs)
@@ -194,13 +173,11 @@ class Res2NetDLA(StagedBackbone):
                 first_dilation=dilations[max(i - 1, 0)],
                 # Unlike in Res2Net, only the block with the stage's stride is of the kind that begins one.
                 first=True,
-                fuse_input=i > 0,
-                scales=scales,
+                level_root=i > 0,
                 base_width=base_width,
-                groups=groups,
                 base_channels=base_channels,
-                with_cp=with_cp,
                 **cfgs,
+                **block,
             )
             self.add_module(name, tree)
             channels = EXPANSION * planes

@@ -59,7 +59,11 @@ def check_plugins(plugins: list[dict] | None, num_stages: int) -> None:
 
 def plugins_of_stage(plugins: list[dict] | None, stage: int) -> list[dict]:
     """The plugins whose ``stages`` name the stage (counted from 0), or that name none."""
-    return [p for p in plugins or [] if p.get('stages') is None or p['stages'][stage]]
+    return [
+        {key: value for key, value in plugin.items() if key != 'stages'}
+        for plugin in plugins or []
+        if plugin.get('stages') is None or plugin['stages'][stage]
+    ]
 
 
 def conv_norm(
@@ -130,7 +134,7 @@ def make_stage(
             the shape changes).
         conv_cfg (dict, optional): Config of the convolutions. Default: None (Conv2d).
         norm_cfg (dict, optional): Config of the normalization. Default: BN.
-        **block: What goes to each :class:`Bottle2neck`.
+        **block: Further arguments of each :class:`Bottle2neck`.
 
     Raises:
         ValueError: If ``multi_grid`` has not as many entries as there are blocks.
