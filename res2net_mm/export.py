@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     check_format(args.out)  # before a network is built or downloaded
     cfg = load_config(args.config, args.cfg_options)
     if not args.checkpoint:
-        MMLogger.get_current_instance().setLevel('WARNING')  # of an initialisation it lists every parameter
+        MMLogger.get_current_instance().setLevel('WARNING')  # of an initialization it lists every parameter
     network, weights = load_backbone(cfg, args.checkpoint)
     metadata = dict(describe_input(cfg), weights=weights)
     difference, maps = export(network, args.out, metadata)

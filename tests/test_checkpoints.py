@@ -23,9 +23,13 @@ from res2net_mm.checkpoints import (
     CheckpointError,
     describe,
     load_pretrained,
+    loading,
     read_checkpoint,
     safe_loading,
 )
+from res2net_mm.checkpoints.download import RELEASE_URL
+from res2net_mm.checkpoints.naming import authors_name
+from res2net_mm.fused import fuse
 from res2net_mm.models import BLRes2Net, Res2Layer, Res2Net, Res2NetDLA, Res2NeXtCIFAR
 
 TINY = dict(depth=(1, 2, 1, 1), base_channels=16, stem_channels=16, scales=3, base_width=8)
@@ -165,7 +169,7 @@ def test_the_aliases_are_the_names_that_the_toolboxes_use():
     mmpretrain_backbones = pytest.importorskip('mmpretrain.models.backbones')
     authors = set(Res2Net(**V1B).state_dict())
     for network in (mmdet_backbones.Res2Net(depth=50), mmpretrain_backbones.Res2Net(depth=50)):
-        assert {checkpoints.authors_name(k) for k in network.state_dict()} == authors
+        assert {authors_name(k) for k in network.state_dict()} == authors
 
 
 def test_safetensors(tmp_path):
@@ -222,7 +226,7 @@ def test_a_prefix_names_dicts_and_beginnings_of_names(prefix, tmp_path):
 def logged(monkeypatch):
     """What loading logs."""
     lines = []
-    monkeypatch.setattr(checkpoints, 'print_log', lambda line, **_: lines.append(line))
+    monkeypatch.setattr(loading, 'print_log', lambda line, **_: lines.append(line))
     return lines
 
 
@@ -274,11 +278,11 @@ def test_what_is_left_out_and_new_is_logged(tmp_path, caplog):
     )
     lines = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, 'print_log', lambda line, **_: lines.append(line))
+        patch.setattr(loading, 'print_log', lambda line, **_: lines.append(line))
         load_pretrained(network, tmp_path / 'file.pth')
     assert len(lines) == 1
     assert 'left out: fc, layer4' in lines[0]
-    assert 'newly initialised: layer1.0.context_block' in lines[0]
+    assert 'newly initialized: layer1.0.context_block' in lines[0]
 
 
 MISFITS = {
@@ -582,7 +586,7 @@ def test_adapting_the_first_convolution_refuses_and_leaves_alone(tmp_path, logge
     with pytest.raises(CheckpointError) as error:  # what else differs is no image's
         load_pretrained(Res2Net(**{**TINY, 'scales': 4}, in_channels=4), path, input_conv='mean')
     assert 'build the model with scales=3.' in str(error.value) and 'in_channels' not in str(error.value)
-    for how in checkpoints.ADAPTATIONS:
+    for how in loading.ADAPTATIONS:
         same, stage = Res2Net(**TINY), Res2Layer(**{k: v for k, v in TINY.items() if k != 'stem_channels'})
         load_pretrained(same, path, input_conv=how)
         load_pretrained(stage, path, input_conv=how)
@@ -626,7 +630,7 @@ def test_in_part_loads_what_fits_and_says_what_that_is(what, prefix, tmp_path, l
     (line,) = logged
     assert f'{len(state) - len(new)} of {len(state)} parameters and statistics from {tmp_path}' in line
     assert f'; loaded: {len(state) - len(new)} (' in line
-    for title, names in (('newly initialised', new), ('unused of the file', left)):
+    for title, names in (('newly initialized', new), ('unused of the file', left)):
         shown = f'; {title}: {len(names)}' + (f' ({", ".join(names[:6])}' if names else '')
         assert shown in line, line
 
@@ -688,13 +692,13 @@ def test_refusals_name_partial_where_it_would_help(tmp_path):
     assert 'partial=' not in refusal(timm.create_model('resnet18').state_dict())
 
 
-def test_newly_initialised_parameters_that_are_frozen_are_told(tmp_path, logged):
+def test_newly_initialized_parameters_that_are_frozen_are_told(tmp_path, logged):
     torch.save(tiny().state_dict(), tmp_path / 'file.pth')
     load_pretrained(Res2Net(**TINY, in_channels=6), tmp_path / 'file.pth', input_conv='new')
     load_pretrained(Res2Net(**TINY, in_channels=6, frozen_stages=1), tmp_path / 'file.pth', input_conv='mean')
     assert len(logged) == 2
     load_pretrained(Res2Net(**TINY, in_channels=6, frozen_stages=1), tmp_path / 'file.pth', input_conv='new')
-    assert logged[3] == 'frozen_stages keeps what is newly initialised from learning: conv1.weight'
+    assert logged[3] == 'frozen_stages keeps what is newly initialized from learning: conv1.weight'
 
 
 class TestReleasedFiles:
@@ -726,7 +730,7 @@ class TestReleasedFiles:
                 **TINY, init_cfg=dict(type='Pretrained', checkpoint='res2net://res2net50_26w_4s')
             )
             network.init_weights()
-        assert self.requests == [checkpoints.RELEASE_URL + self.path.name]
+        assert self.requests == [RELEASE_URL + self.path.name]
         assert '100%' in capsys.readouterr().err
         assert self.path.read_bytes() == self.served
 
@@ -776,7 +780,7 @@ class TestReleasedFiles:
         network.init_weights()
         return network.conv1.weight
 
-    def read_as_the_tools_do(address):  # which load, resume and initialise other backbones by mmengine
+    def read_as_the_tools_do(address):  # which load, resume and initialize other backbones by mmengine
         with safe_loading():
             return CheckpointLoader.load_checkpoint(address)['conv1.weight']
 
@@ -831,3 +835,10 @@ class TestReleasedFiles:
 def test_released_names_are_well_formed():
     assert len(checkpoints.RELEASED) == 11
     assert all(re.fullmatch('[0-9a-f]{8}', digest) for digest in checkpoints.RELEASED.values())
+
+
+def test_the_weights_of_a_fused_network_are_refused_as_such(tmp_path):
+    fused = fuse(tiny())
+    torch.save(dict(state_dict=prefixed('backbone.', fused.state_dict())), tmp_path / 'fused.pth')
+    with pytest.raises(CheckpointError, match='it is of a fused network, whose BN layers are folded'):
+        load_pretrained(Res2Net(**TINY), tmp_path / 'fused.pth')

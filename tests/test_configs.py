@@ -30,7 +30,7 @@ EXPERIMENTS = [n for n in REAL if re.search(r'_r2n50(_fpn)?_(coco|voc07|voc12aug
 
 
 def build(name, **changes):
-    """Build a config's model, uninitialised, with few RoIs."""
+    """Build a config's model, uninitialized, with few RoIs."""
     cfg = load_config(str(CONFIGS / name), {'model.backbone.init_cfg': None, **changes})
     for _, node in preflight.walk(cfg.model):
         if node.get('type') == 'RandomSampler':
@@ -257,7 +257,7 @@ def test_digits_are_normalised_by_the_training_images(tmp_path):
 
 @pytest.mark.parametrize('name', [n for n in FILES if n.startswith('demo/') and n not in DIGITS])
 def test_a_demo_config_is_the_real_model(name):
-    """Only initialisation, what that freezes, the number of RoIs and the size of the input differ."""
+    """Only initialization, what that freezes, the number of RoIs and the size of the input differ."""
     real, demo = (Config.fromfile(CONFIGS / n).model for n in (name.removeprefix('demo/'), name))
     for model in (real, demo):
         for _, node in preflight.walk(model):

@@ -1,0 +1,22 @@
+"""Checkpoints: read without executing code, renamed to the authors' names, loaded whole or not at all."""
+
+from .download import RELEASED, SCHEME, CheckpointError, address_name, fetch, local_rank
+from .loading import load_pretrained
+from .naming import adapt_state_dict, describe, find_state_dict
+from .reading import publish, read_checkpoint, safe_loading
+
+__all__ = [
+    'RELEASED',
+    'SCHEME',
+    'CheckpointError',
+    'adapt_state_dict',
+    'address_name',
+    'describe',
+    'fetch',
+    'find_state_dict',
+    'load_pretrained',
+    'local_rank',
+    'publish',
+    'read_checkpoint',
+    'safe_loading',
+]

@@ -1,0 +1,188 @@
+"""Reading checkpoints without executing code that they may hold."""
+
+import argparse
+import collections
+import contextlib
+import hashlib
+import io
+import os
+import pathlib
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import mmengine.runner.checkpoint
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.utils import digit_version
+
+from ..files import replacing
+from .download import SCHEME, CheckpointError, fetch
+
+PUBLISHED = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version')  # of mmengine's meta
+
+
+def read_checkpoint(source: str | os.PathLike, map_location='cpu'):
+    """Read a checkpoint without executing code that it may hold.
+
+    Args:
+        source (str | PathLike): A file (PyTorch's format or ``.safetensors``), an http(s) address, or
+            ``res2net://NAME`` for one of the authors' released files (:data:`RELEASED`), which are
+            downloaded once to torch.hub's folder and verified by their hash.
+        map_location (str | torch.device): Where the tensors go. Default: 'cpu'.
+
+    Returns:
+        The file's content, a dict in all known layouts.
+
+    Raises:
+        CheckpointError: If there is no such file, it can't be downloaded, or it is empty, cut off, not a
+            checkpoint, or needs code to be executed.
+    """
+    source = os.fspath(source)
+    if '://' in source and not source.startswith((SCHEME, 'http://', 'https://')):
+        if not any(prefix and source.startswith(prefix) for prefix in CheckpointLoader._schemes):
+            raise CheckpointError(f'{source}: no such kind of address')
+        with safe_loading():  # torchvision://, open-mmlab:// and the like
+            return CheckpointLoader.load_checkpoint(source, map_location)
+    path = fetch(source)
+    if path.stat().st_size == 0:
+        raise CheckpointError(f'{path} is empty (0 bytes); delete it, and copy or download it again')
+    if path.suffix == '.safetensors':
+        return _read_safetensors(path, map_location)
+    return _load_file(path, map_location)
+
+
+def _load_file(file, map_location=None, weights_only=True):
+    """Load what :func:`torch.load` takes without executing code; ``weights_only`` has no other value here."""
+    size = f' ({Path(file).stat().st_size:,} bytes)' if isinstance(file, Path) else ''
+    try:
+        with _harmless():
+            return torch.load(file, map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        if found := re.search(r'GLOBAL ([\w.]+)', str(error)):
+            raise CheckpointError(
+                f'{file} holds more than weights: it asks to run {found[1]}, and code in a checkpoint '
+                'is not executed. If you trust the file, load it with torch.load(..., '
+                "weights_only=False) and save its 'state_dict' alone."
+            ) from None
+        raise CheckpointError(
+            f'{file}{size} is no PyTorch checkpoint; was a web page or an archive saved in its place?'
+        ) from None
+    except Exception as error:  # what a torn file raises depends on where it is torn
+        raise CheckpointError(
+            f'{file}{size} is cut off or damaged: {(str(error) or repr(error)).splitlines()[0]}. Delete it, '
+            'and copy or download it again.'
+        ) from None
+
+
+@contextlib.contextmanager
+def safe_loading():
+    """Have mmengine read checkpoints without executing code, too.
+
+    Its own loaders fall back to unpickling anything. The tools resume, test and initialize models inside
+    of this.
+    """
+    loader = mmengine.runner.checkpoint
+
+    def read(filename, map_location=None, *args, **kwargs):
+        content = read_checkpoint(filename, map_location)
+        if not isinstance(content, dict):
+            raise CheckpointError(f'{filename} holds no state dict, but a {type(content).__name__}')
+        if isinstance(content.get('meta'), dict):
+            content['meta'].pop('config', None)  # Runner.resume would execute it
+        return content
+
+    replaced = dict(load_from_local=read, load_from_http=read, _safe_torch_load=_load_file)
+    originals = {name: getattr(loader, name) for name in replaced if hasattr(loader, name)}
+    schemes = dict(CheckpointLoader._schemes)
+    for name in originals:
+        setattr(loader, name, replaced[name])
+    CheckpointLoader.register_scheme(prefixes=('', 'http://', 'https://'), loader=read, force=True)
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(loader, name, original)
+        CheckpointLoader._schemes = schemes
+
+
+@CheckpointLoader.register_scheme(prefixes=SCHEME)
+def _load_released(filename: str, map_location=None, logger=None):
+    return read_checkpoint(filename, map_location)
+
+
+def _harmless() -> contextlib.AbstractContextManager:
+    """Admit the classes in training checkpoints that only store: mmengine's logs, timm's arguments."""
+    if digit_version(torch.__version__) < digit_version('2.6'):
+        return contextlib.nullcontext()  # it can't be told to admit more: weights alone are read
+    core = getattr(np, '_core', None) or np.core
+    constructors = (core.multiarray._reconstruct, core.multiarray.scalar)
+    return torch.serialization.safe_globals(
+        [
+            HistoryBuffer,
+            (_history_method, 'builtins.getattr'),
+            np.ndarray,
+            np.dtype,
+            *(t for t in vars(np.dtypes).values() if isinstance(t, type)),
+            *constructors,
+            *((f, f'numpy.core.multiarray.{f.__name__}') for f in constructors),  # written by NumPy 1
+            argparse.Namespace,
+            pathlib.PosixPath,
+            collections.defaultdict,
+        ]
+    )
+
+
+def _history_method(owner, name: str):
+    """In place of getattr, for which a pickled HistoryBuffer asks to name its own methods."""
+    if owner is not HistoryBuffer or name.startswith('_'):
+        raise pickle.UnpicklingError(f'GLOBAL builtins.getattr({owner}, {name!r})')
+    return getattr(owner, name)
+
+
+def _read_safetensors(path: Path, map_location):
+    try:
+        from safetensors.torch import load_file
+    except ImportError:
+        raise CheckpointError(f'{path} needs the package safetensors (pip install safetensors)') from None
+    try:
+        return load_file(path, device=str(map_location or 'cpu'))
+    except Exception as error:  # the package's own error type has moved between releases
+        raise CheckpointError(f'{path} is cut off or no safetensors file: {error}') from None
+
+
+def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
+    """Write what others need of a training's checkpoint: the weights, and what they were trained with.
+
+    The optimizer, the schedulers and the logs stay behind; of an EMA the weights are the averaged ones, as
+    mmengine saved them.
+
+    Args:
+        source (str | PathLike): mmengine's checkpoint, see :func:`read_checkpoint`.
+        target (str | PathLike): The file to write, to whose stem the start of its SHA-256 is added.
+
+    Returns:
+        Path: The file, such as ``r2n50_imagenet-1a2b3c4d.pth``.
+
+    Raises:
+        CheckpointError: If the source can't be read or isn't mmengine's, or the file can't be written.
+    """
+    content = read_checkpoint(source)
+    if not isinstance(content, dict) or not isinstance(content.get('state_dict'), Mapping):
+        raise CheckpointError(f"{source} is no checkpoint of a training: it has no 'state_dict'")
+    meta = content.get('meta') or {}
+    kept = {key: meta[key] for key in PUBLISHED if key in meta}
+    buffer = io.BytesIO()
+    torch.save(dict(meta=kept, state_dict=dict(content['state_dict'])), buffer)
+    data = buffer.getvalue()
+    target = Path(target)
+    path = target.with_name(f'{target.stem}-{hashlib.sha256(data).hexdigest()[:8]}.pth')
+    try:
+        with replacing(path) as part:
+            part.write_bytes(data)
+    except OSError as error:
+        raise CheckpointError(f'could not write {path}: {error.strerror}') from None
+    return path
