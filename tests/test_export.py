@@ -11,10 +11,10 @@ import torch
 from helpers import randomise
 from mmengine.config import Config
 
-from res2net_mm import export as module
 from res2net_mm.checkpoints import CheckpointError
 from res2net_mm.errors import UserError
-from res2net_mm.export import describe_input, export, load_backbone
+from res2net_mm.fused import export as module
+from res2net_mm.fused.export import describe_input, export, load_backbone
 from res2net_mm.models import BLRes2Net, Res2Layer, Res2Net, Res2NetDLA, Res2NeXtCIFAR
 
 SMALL = dict(base_channels=8, scales=2, base_width=16)
@@ -103,7 +103,7 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(module, 'CHECKED', [(1, 97, 131)])
     with pytest.raises(
         UserError,
-        match=r"x\.pt2 was not written: .* differs from the network by \d\.\de-0[234] of a map's largest",
+        match=r"x\.pt2 was not written: .* differs from the network by \d\.\de-0[234] of a feature map's largest",
     ):
         export(network, tmp_path / 'x.pt2')
     assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [('x.pt2', 'as it was')]

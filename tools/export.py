@@ -3,10 +3,13 @@
 
 import argparse
 import sys
+from pathlib import Path
 
-from res2net_mm import export
-from res2net_mm.config import CfgOptions
+from mmengine.logging import MMLogger
+
+from res2net_mm.config import CfgOptions, load_config
 from res2net_mm.errors import UserError
+from res2net_mm.fused.export import CHECKED, check_format, describe_input, export, in_channels, load_backbone
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,9 +31,28 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def main() -> None:
+    args = parse_args()
+    check_format(args.out)  # before a network is built or downloaded
+    cfg = load_config(args.config, args.cfg_options)
+    if not args.checkpoint:
+        MMLogger.get_current_instance().setLevel('WARNING')  # of an initialization it lists every parameter
+    network, weights = load_backbone(cfg, args.checkpoint)
+    name, channels = type(network).__name__, in_channels(network)
+    metadata = dict(describe_input(cfg), weights=weights)
+    difference, feature_maps = export(network, args.out, metadata)
+    print(f'{args.out} ({Path(args.out).stat().st_size / 1e6:.1f} MB): {name}, fused; weights: {weights}')
+    images = metadata.get('input', 'of what, the config does not say')
+    print(f'  takes (batch, {channels}, height, width): {images}')
+    for name, (channels, stride) in feature_maps.items():
+        print(f'  {name}: {channels} channels at stride {stride}')
+    sizes = ' and '.join('x'.join(map(str, size)) for size in CHECKED)
+    print(f'Checked on {sizes} images: within {difference:.1e} of PyTorch, by the largest values')
+
+
 if __name__ == '__main__':
     try:
-        export.run(parse_args())
+        main()
     except UserError as error:
         print(f'export.py: error: {error}', file=sys.stderr)
         sys.exit(2)

@@ -1,6 +1,5 @@
 """Networks as files that run without this package: ONNX, and PyTorch's own exported programs."""
 
-import argparse
 import json
 import logging
 import warnings
@@ -10,52 +9,24 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.utils import digit_version
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
-from .checkpoints import load_pretrained, safe_loading
-from .config import load_config
-from .errors import UserError
-from .files import replacing
-from .fused import FusedBackbone, fuse
-from .models.backbone import Backbone, StagedBackbone
-from .preflight import check_names
+from ..checkpoints import load_pretrained, safe_loading
+from ..errors import UserError
+from ..files import replacing
+from ..models.backbone import Backbone, StagedBackbone
+from ..preflight import check_names
+from . import fuse
+from .network import FusedBackbone
 
 FORMATS = {'.onnx': ('onnx', 'onnxruntime', 'onnxscript'), '.pt2': ()}  # and the packages that each needs
 OPSET = 18
 TOLERANCE = 1e-4
-TRACED = (
-    2,
-    128,
-    160,
-)  # batch, height and width; no map is of one row or column, which would be taken for fixed
+TRACED = (2, 128, 160)  # batch, height, width; no feature map has one row, which would be taken for fixed
 CHECKED = (1, 97, 131), (3, 64, 96)
-
-
-def run(args: argparse.Namespace) -> None:
-    """Export, as ``tools/export.py`` was asked to, and print what is in the file.
-
-    Raises:
-        UserError: If something that the config or the arguments name isn't there or can't be exported.
-    """
-    check_format(args.out)  # before a network is built or downloaded
-    cfg = load_config(args.config, args.cfg_options)
-    if not args.checkpoint:
-        MMLogger.get_current_instance().setLevel('WARNING')  # of an initialization it lists every parameter
-    network, weights = load_backbone(cfg, args.checkpoint)
-    metadata = dict(describe_input(cfg), weights=weights)
-    difference, maps = export(network, args.out, metadata)
-    name, size = type(network).__name__, Path(args.out).stat().st_size
-    print(f'{args.out} ({size / 1e6:.1f} MB): {name}, fused; weights: {weights}')
-    images = metadata.get('input', 'of what, the config does not say')
-    print(f'  takes (batch, {_in_channels(network)}, height, width): {images}')
-    for name, (channels, stride) in maps.items():
-        print(f'  {name}: {channels} channels at stride {stride}')
-    sizes = ' and '.join('x'.join(map(str, size)) for size in CHECKED)
-    print(f"Checked on {sizes} images: within {difference:.1e} of PyTorch's maps, by their largest values")
 
 
 def check_format(path: str | Path) -> None:
@@ -102,13 +73,10 @@ def load_backbone(cfg: Config, checkpoint: str | None = None) -> tuple[Backbone,
             load_pretrained(network, checkpoint)
             return network, str(checkpoint)
         network.init_weights()
-    cfgs = (
-        [backbone.init_cfg] if isinstance(backbone.get('init_cfg'), dict) else backbone.get('init_cfg') or []
-    )
-    pretrained = [c['checkpoint'] for c in cfgs if 'checkpoint' in c]
-    return network, ', '.join(
-        map(str, pretrained)
-    ) or 'RANDOM (no checkpoint, and none in model.backbone.init_cfg)'
+    cfgs = backbone.get('init_cfg') or []
+    pretrained = [c['checkpoint'] for c in (cfgs if isinstance(cfgs, list) else [cfgs]) if 'checkpoint' in c]
+    weights = ', '.join(map(str, pretrained))
+    return network, weights or 'RANDOM (no checkpoint, and none in model.backbone.init_cfg)'
 
 
 def describe_input(cfg: Config) -> dict[str, str]:
@@ -126,9 +94,10 @@ def export(
 ) -> tuple[float, dict[str, tuple[int, int]]]:
     """Write a network, fused, to a file that is checked to compute what the network does.
 
-    Batch, height and width are free; in a ``.pt2`` the last map must have more than one row and column. The
-    outputs are the network's maps in their order, in ONNX under the stages' names. Whoever runs the file has
-    ``torch.export.load(path).module()`` or ``onnxruntime.InferenceSession(path)``, and needs nothing else.
+    Batch, height and width are free; in a ``.pt2`` the last feature map must have more than one row and
+    column. The outputs are the network's feature maps in their order, in ONNX under the stages' names.
+    Whoever runs the file has ``torch.export.load(path).module()`` or
+    ``onnxruntime.InferenceSession(path)``, and needs nothing else.
 
     Args:
         network (Backbone): Any of this package's networks, on the CPU. Its fused form takes over its
@@ -138,20 +107,20 @@ def export(
             in ONNX as its metadata, in a ``.pt2`` as its extra file ``metadata.json``. Default: nothing.
 
     Returns:
-        tuple[float, dict]: The largest difference found, by the largest value of the map it is in, and each
-        map's channels and stride.
+        tuple[float, dict]: The largest difference found, by the largest value of the feature map it is
+        in, and each feature map's channels and stride.
 
     Raises:
         UserError: If the network can't be exported, the file can't be written, or it computes something else.
 
     Example:
         >>> import torch
-        >>> from res2net_mm.export import export
+        >>> from res2net_mm.fused.export import export
         >>> from res2net_mm.models import Res2Net
         >>> network = Res2Net(depth=(1, 1), base_channels=4, num_stages=2, out_indices=(0, 1))
         >>> path = getfixture('tmp_path') / 'network.pt2'
-        >>> difference, maps = export(network, path)
-        >>> maps
+        >>> difference, feature_maps = export(network, path)
+        >>> feature_maps
         {'layer1': (16, 4), 'layer2': (32, 8)}
         >>> [tuple(x.shape) for x in torch.export.load(path).module()(torch.rand(1, 3, 64, 96))]
         [(1, 16, 16, 24), (1, 32, 8, 12)]
@@ -164,16 +133,16 @@ def export(
         )
     network.eval()
     generator = torch.Generator().manual_seed(0)
-    images = [torch.randn(n, _in_channels(network), h, w, generator=generator) for n, h, w in CHECKED]
+    images = [torch.randn(n, in_channels(network), h, w, generator=generator) for n, h, w in CHECKED]
     with torch.no_grad():
         expected = [_as_tuple(network(x)) for x in images]  # it is fused below
         program = _trace(fuse(network))
     names = _names(network)
     height = CHECKED[-1][1]  # which all strides divide
-    maps = {name: (x.shape[1], height // x.shape[2]) for name, x in zip(names, expected[-1])}
+    feature_maps = {name: (x.shape[1], height // x.shape[2]) for name, x in zip(names, expected[-1])}
     metadata = {
         'network': type(network).__name__,
-        'strides': ', '.join(str(stride) for _, stride in maps.values()),
+        'strides': ', '.join(str(stride) for _, stride in feature_maps.values()),
         **(metadata or {}),
     }
     write = _write_onnx if path.suffix == '.onnx' else _write_program
@@ -185,14 +154,15 @@ def export(
             if not difference <= TOLERANCE:
                 raise UserError(
                     f'{path} was not written: what it computes differs from the network by {difference:.1e} '
-                    "of a map's largest value"
+                    "of a feature map's largest value"
                 )
     except OSError as error:
         raise UserError(f'could not write {path}: {error.strerror or error}') from None
-    return difference, maps
+    return difference, feature_maps
 
 
-def _in_channels(network: Backbone | FusedBackbone) -> int:
+def in_channels(network: Backbone | FusedBackbone) -> int:
+    """Channels of a network's input."""
     return next(p for p in network.parameters() if p.dim() == 4).shape[1]
 
 
@@ -202,18 +172,18 @@ def _names(network: Backbone) -> list[str]:
     return [network.stage]
 
 
-def _as_tuple(maps: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return maps if isinstance(maps, tuple) else (maps,)
+def _as_tuple(outs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return outs if isinstance(outs, tuple) else (outs,)
 
 
-def _difference(maps: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """The largest difference, by the largest value of its map; infinite for other shapes or not a number."""
-    if [m.shape for m in maps] != [m.shape for m in expected]:
+def _difference(outs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    """The largest difference, by the largest value; infinite for other shapes or not a number."""
+    if [m.shape for m in outs] != [m.shape for m in expected]:
         return float('inf')
-    by_map = torch.stack(
-        [(a - b).abs().max() / b.abs().max().clamp(min=1e-12) for a, b in zip(maps, expected)]
+    by_output = torch.stack(
+        [(a - b).abs().max() / b.abs().max().clamp(min=1e-12) for a, b in zip(outs, expected)]
     )
-    return float(by_map.nan_to_num(float('inf')).max())
+    return float(by_output.nan_to_num(float('inf')).max())
 
 
 def _trace(network: FusedBackbone) -> ExportedProgram:
@@ -221,11 +191,11 @@ def _trace(network: FusedBackbone) -> ExportedProgram:
     free = dict.fromkeys((0, 2, 3), Dim.DYNAMIC)
     program = torch.export.export(
         network,
-        (torch.zeros(n, _in_channels(network), height, width),),
+        (torch.zeros(n, in_channels(network), height, width),),
         dynamic_shapes=(free,),
         prefer_deferred_runtime_asserts_over_guards=True,
     )
-    # To know a pooled map's size PyTorch asks whether the input's is even, and notes the answer as a
+    # To know the size after a pooling PyTorch asks whether the input's is even, and notes the answer as a
     # condition on all images, though the size follows from the same formula either way.
     graph = program.graph
     for node in list(graph.nodes):
