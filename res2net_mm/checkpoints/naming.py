@@ -16,6 +16,7 @@ WRAPPERS += ('state_dict', 'model', 'model_state_dict', 'params', 'net', 'module
 ALIASES = [  # (pattern, the authors' name); everything else is called the same everywhere
     (r'\bstem\.([0-6])\.(weight|bias|running_\w+|num_batches\w+)$', r'conv1.\1.\2'),  # mmdet, mmseg
     (r'\bstem\.7\.', 'bn1.'),
+    (r'(\blayer\d+\.\d+)\.(conv|bn)2\.', r'\1.\2s.0.'),  # ResNet, which is a Res2Net of scale 1
     (r'\bstem\.0\.conv\.', 'conv1.0.'),  # mmpretrain
     (r'\bstem\.0\.bn\.', 'conv1.1.'),
     (r'\bstem\.1\.conv\.', 'conv1.3.'),

@@ -168,7 +168,8 @@ def in_channels(network: Backbone | FusedBackbone) -> int:
 
 def _names(network: Backbone) -> list[str]:
     if isinstance(network, StagedBackbone):
-        return [name for i, name in enumerate(network.stages) if i in network.out_indices]
+        stem = ['stem'] if getattr(network, 'out_stem', False) else []
+        return stem + [name for i, name in enumerate(network.stages) if i in network.out_indices]
     return [network.stage]
 
 

@@ -163,7 +163,10 @@ class StagedBackbone(Backbone):
             tuple[Tensor]: The stages' feature maps, in their order, (N, C, H / stride, W / stride), rounded
             up; C is in ``out_channels``, the stride in ``out_strides``.
         """
-        x = self.forward_stem(x)
+        return self.forward_stages(self.forward_stem(x))
+
+    def forward_stages(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Map the stem's output to the feature maps of the stages in ``out_indices``."""
         outs = []
         for i, name in enumerate(self.stages):
             x = getattr(self, name)(x)

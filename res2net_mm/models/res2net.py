@@ -30,6 +30,8 @@ class Res2Net(StagedBackbone):
         avg_down (bool): Average pooling in place of the stride of the residual path's 1x1 convolution.
             Default: False.
         stem_channels (int, optional): Channels of the stem's output; None: ``base_channels``. Default: 64.
+        out_stem (bool): Whether the stem's output before its max pooling (``stem_channels`` at stride 2)
+            comes first, as DSS wants it (Sec. 4.9). Default: False.
         num_stages (int): Number of stages. Default: 4.
         strides (Sequence[int]): Stride of each stage. Default: (1, 2, 2, 2).
         dilations (Sequence[int]): Dilation of each stage. Default: (1, 1, 1, 1).
@@ -59,6 +61,7 @@ class Res2Net(StagedBackbone):
         avg_down: bool = False,
         in_channels: int = 3,
         stem_channels: int | None = 64,
+        out_stem: bool = False,
         base_channels: int = 64,
         num_stages: int = 4,
         strides: Sequence[int] = (1, 2, 2, 2),
@@ -92,6 +95,10 @@ class Res2Net(StagedBackbone):
 
         cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or BN)
         channels = stem_channels or base_channels
+        self.out_stem = out_stem
+        if out_stem:
+            self.out_channels = channels, *self.out_channels
+            self.out_strides = 2, *self.out_strides
         self.conv1 = _stem(in_channels, channels, deep_stem, **cfgs)
         self.bn1 = build_norm_layer(cfgs['norm_cfg'], channels)[1]
         self.relu = nn.ReLU()
@@ -118,8 +125,13 @@ class Res2Net(StagedBackbone):
         self.train()
 
     def forward_stem(self, x: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, stem_channels, H / 4, W / 4), rounded up."""
-        return self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        """Map (N, in_channels, H, W) to (N, stem_channels, H / 2, W / 2), rounded up."""
+        return self.relu(self.bn1(self.conv1(x)))
+
+    def forward_stages(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Map the stem's output to the feature maps of the stages in ``out_indices``, after itself or not."""
+        outs = super().forward_stages(self.maxpool(x))
+        return (x, *outs) if self.out_stem else outs
 
 
 def _stem(in_channels: int, channels: int, deep: bool, conv_cfg: dict | None, norm_cfg: dict) -> nn.Module:

@@ -3,10 +3,13 @@ import copy
 import pytest
 import timm
 import torch
+import torchvision
 from helpers import randomise
 from mmengine.model import revert_sync_batchnorm
 from torch import nn
+from torchvision.models.feature_extraction import create_feature_extractor
 
+from res2net_mm.fused import fuse
 from res2net_mm.models import Res2Layer, Res2Net
 
 V1B = dict(deep_stem=True, avg_down=True)
@@ -385,3 +388,38 @@ def test_builds_by_name_in_every_toolbox(scope):
     registry = pytest.importorskip(f'{scope}.registry')
     assert importlib.import_module('res2net_mm')
     assert isinstance(registry.MODELS.build(dict(type='res2net_mm.Res2Net', **TINY)), Res2Net)
+
+
+@pytest.mark.parametrize(
+    'name, arguments',
+    [
+        ('resnet50', dict(base_width=64)),
+        ('resnext50_32x4d', dict(base_width=4, groups=32)),
+    ],
+)
+def test_scale_1_is_resnet_with_torchvisions_weights(name, arguments, tmp_path):
+    theirs = randomise(torchvision.models.get_model(name))
+    torch.save(theirs.state_dict(), tmp_path / 'resnet.pth')
+    pretrained = dict(type='Pretrained', checkpoint=str(tmp_path / 'resnet.pth'))
+    ours = Res2Net(scales=1, **arguments, out_stem=True, init_cfg=pretrained).eval()
+    ours.init_weights()
+    x = image(2, 3, 75, 98)
+    layers = ['relu', 'layer1', 'layer2', 'layer3', 'layer4']
+    with torch.no_grad():
+        expected = create_feature_extractor(theirs, layers)(x)
+        for a, name in zip(ours(x), layers, strict=True):
+            assert torch.equal(a, expected[name])
+
+
+@pytest.mark.parametrize('fused', [False, True])
+def test_the_stems_output_comes_first(fused):
+    network = randomise(Res2Net(**TINY, out_indices=(1, 3), out_stem=True))
+    x = image(1, 3, 65, 98)
+    with torch.no_grad():
+        stem, *stages = (fuse(copy.deepcopy(network)) if fused else network)(x)
+        assert network.out_channels == tuple(out.shape[1] for out in (stem, *stages)) == (16, 128, 512)
+        assert network.out_strides == (2, 8, 32) and stem.shape[2:] == (33, 49)
+        torch.testing.assert_close(stem, network.relu(network.bn1(network.conv1(x))))
+        network.out_stem = False
+        for a, b in zip(stages, network(x), strict=True):
+            torch.testing.assert_close(a, b)
