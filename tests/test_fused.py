@@ -2,6 +2,8 @@
 
 import copy
 import io
+import math
+import types
 
 import pytest
 import torch
@@ -10,8 +12,9 @@ from mmdet.models.backbones import ResNet
 from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 from networks import NETWORKS
 from torch import nn
+from torch.nn import functional as F
 
-from res2net_mm.fused import FusedBackbone, FusedConv2d, fuse
+from res2net_mm.fused import FusedBackbone, FusedBottle2neck, FusedConv2d, cpu, cuda, fuse
 from res2net_mm.models import Bottle2neck
 
 every_network = pytest.mark.parametrize('name', NETWORKS)
@@ -260,3 +263,103 @@ def test_attributes_are_the_networks():
     assert (fused.out_channels, fused.out_strides, fused.out_indices) == described
     with pytest.raises(AttributeError, match='no_such_thing'):
         _ = fused.no_such_thing
+
+
+@pytest.fixture
+def cudnn(monkeypatch):
+    """Calls of cuDNN's fused convolutions, which a CPU computes by PyTorch's."""
+    calls = []
+
+    def relu(x, weight, bias, stride, padding, dilation, groups):
+        calls.append('relu')
+        return F.conv2d(x, weight, bias, stride, padding, dilation, groups).relu()
+
+    def add_relu(x, weight, residual, alpha, bias, stride, padding, dilation, groups):
+        calls.append('add_relu')
+        return (F.conv2d(x, weight, bias, stride, padding, dilation, groups) + alpha * residual).relu()
+
+    monkeypatch.setattr(cpu, 'has_onednn', lambda x: False)
+    monkeypatch.setattr(cuda, 'has_cudnn', lambda x: True)
+    monkeypatch.setattr(torch.ops.aten, 'cudnn_convolution_relu', relu)
+    monkeypatch.setattr(torch.ops.aten, 'cudnn_convolution_add_relu', add_relu)
+    return calls
+
+
+@every_network
+def test_by_cudnn_with_aligned_splits(name, cudnn):
+    network = build(name)
+    x = image(name)
+    with torch.no_grad():
+        expected = network(x)
+        fused = fuse(network)
+        for block in fused.modules():
+            if isinstance(block, FusedBottle2neck) and block.can_align():
+                width = block.width
+                block.width = cuda.align(block.conv1, block.convs, block.conv3, block.scales)
+                assert block.width == 32 * math.ceil(width / 32)
+                assert (
+                    block.conv1.weight.shape[0] == block.conv3.weight.shape[1] == block.scales * block.width
+                )
+        assert_close(fused(x), expected)
+    gated = name in ('GN', 'SE', 'plugins', 'CIFAR')  # something stands before the residual
+    assert ('add_relu' in cudnn) != gated
+
+
+class Replays:
+    """Stands for capture(), which a CPU can't: what was captured, and how often each ran."""
+
+    def __init__(self, monkeypatch):
+        self.shapes, self.ran = [], []
+        monkeypatch.setattr(cuda, 'capture', self.capture)
+        stream = types.SimpleNamespace(cuda_stream=0, synchronize=lambda: None)
+        monkeypatch.setattr(torch.cuda, 'current_stream', lambda device: stream)
+        monkeypatch.setattr(torch.cuda, 'graph_pool_handle', lambda: None)
+
+    def capture(self, network, x, dtype, pool):
+        self.shapes.append(tuple(x.shape))
+
+        def replay(x):
+            self.ran.append(tuple(x.shape))
+            return network(x.to(dtype))
+
+        return replay
+
+
+def test_graphs_are_of_shapes_and_bounded_in_number(monkeypatch):
+    replays = Replays(monkeypatch)
+    graphs = cuda.Graphs(nn.Conv2d(3, 4, 1), limit=2)
+    a, b, c = (torch.rand(1, 3, size, 8) for size in (8, 9, 10))
+    for x in (a, b, a, c, a, b):
+        torch.testing.assert_close(graphs(x, torch.float32), graphs.network(x))
+    assert [shape[2] for shape in replays.ran] == [8, 9, 8, 10, 8, 9]
+    assert [shape[2] for shape in replays.shapes] == [8, 9, 10, 9]  # 9 was the least recently used
+
+
+def test_graphs_notice_other_weights(monkeypatch):
+    replays = Replays(monkeypatch)
+    graphs = cuda.Graphs(nn.Conv2d(3, 4, 1))
+    x = torch.rand(1, 3, 8, 8)
+    graphs(x, torch.float32)
+    with torch.no_grad():
+        graphs.network.weight.mul_(2)  # in place: a graph reads the same memory
+    graphs(x, torch.float32)
+    assert len(replays.shapes) == 1
+    graphs.network.weight.data = torch.rand(4, 3, 1, 1)
+    graphs(x, torch.float32)
+    graphs.network.bias = nn.Parameter(torch.rand(4))
+    torch.testing.assert_close(graphs(x, torch.float32), graphs.network(x))
+    assert len(replays.shapes) == 3
+
+
+def test_graphs_are_neither_copied_nor_saved():
+    fused = fuse(build('Res2Net'), cuda_graph=True)
+    fused.graphs._replays['a shape'] = lambda x: None
+    again = copy.deepcopy(fused)
+    assert again.graphs.network is again.network is not fused.network and not again.graphs._replays
+    buffer = io.BytesIO()
+    torch.save(fused, buffer)
+    buffer.seek(0)
+    loaded = torch.load(buffer, weights_only=False)
+    assert loaded.graphs.network is loaded.network and not loaded.graphs._replays
+    x = image()
+    assert_close(loaded(x), fused(x))  # on a CPU without graphs

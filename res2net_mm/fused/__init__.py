@@ -9,13 +9,13 @@ from .network import FusedBackbone, FusedBottle2neck, FusedConv2d
 __all__ = ['FusedBackbone', 'FusedBottle2neck', 'FusedConv2d', 'fuse']
 
 
-def fuse(model: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
-    """Replace this package's networks in a model by their fused form.
+def fuse(model: nn.Module, dtype: torch.dtype | None = None, cuda_graph: bool = False) -> nn.Module:
+    """Replace this package's networks in a model by their fused form, on the device where they are.
 
-    Each convolution takes in its normalization, ReLU and residual (BN folding), splits are concatenated in
-    place, and feature maps are laid out as the device computes them fastest (channels last, but for float32
-    on a GPU). What can't be fused (deformable convolutions, GroupNorm, plugins) stays as it is. Parameters no
-    longer learn, and a state dict is no longer that of a training.
+    BN is folded into the convolutions, which are computed with ReLU and residual in one kernel, channels
+    last. On a CPU splits are concatenated in place, on a GPU they are padded to channel counts that suit
+    tensor cores. What can't be fused (deformable convolutions, GroupNorm, plugins) stays as it is. Parameters
+    no longer learn, and a state dict is no longer that of a training.
 
     Args:
         model (nn.Module): A detector, segmentor, pose estimator, classifier, in which the networks are
@@ -23,6 +23,9 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
         dtype (torch.dtype, optional): What the networks compute in, such as ``torch.bfloat16``: their weights
             are converted once, inputs and outputs in every forward; the rest of the model stays as it is.
             Default: None (as they are).
+        cuda_graph (bool): Whether the networks run as CUDA graphs on a GPU, one for each shape of images:
+            without the time that Python and launches take, which is most of it for a few small images. For
+            images of a few sizes. Default: False.
 
     Returns:
         nn.Module: The model; of a network its :class:`FusedBackbone`, in eval mode, which has taken over its
@@ -41,17 +44,19 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
     """
     if dtype not in (None, torch.float16, torch.bfloat16, torch.float32, torch.float64):
         raise TypeError(f'dtype={dtype!r} is no type to compute in, such as torch.bfloat16')
-    return _replace(model, dtype, {})
+    return _replace(model, dtype, cuda_graph, {})
 
 
-def _replace(module: nn.Module, dtype: torch.dtype | None, seen: dict[nn.Module, nn.Module]) -> nn.Module:
+def _replace(
+    module: nn.Module, dtype: torch.dtype | None, cuda_graph: bool, seen: dict[nn.Module, nn.Module]
+) -> nn.Module:
     """Fuse the networks in a module, each once however often it is there."""
     if module not in seen:
-        seen[module] = FusedBackbone(module) if isinstance(module, Backbone) else module
+        seen[module] = FusedBackbone(module, cuda_graph) if isinstance(module, Backbone) else module
         if isinstance(seen[module], FusedBackbone):
             seen[module].to(dtype)
         else:
             for name, child in list(module._modules.items()):
                 if child is not None:
-                    setattr(module, name, _replace(child, dtype, seen))
+                    setattr(module, name, _replace(child, dtype, cuda_graph, seen))
     return seen[module]

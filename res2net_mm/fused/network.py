@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..models.backbone import Backbone
 from ..models.bottle2neck import Bottle2neck
-from . import cpu
+from . import cpu, cuda
 
 
 def can_fold(conv: nn.Module, norm: nn.Module) -> bool:
@@ -50,7 +50,9 @@ class FusedConv2d(nn.Module):
             mean = norm.running_mean.double() - (0 if conv.bias is None else conv.bias.double())
             weight = conv.weight.double() * scale.reshape(-1, 1, 1, 1)
             bias = norm.bias.double() - mean * scale
-        self.weight = nn.Parameter(weight.to(conv.weight.dtype), requires_grad=False)
+        memory_format = torch.channels_last if weight.is_cuda else torch.contiguous_format
+        weight = weight.to(conv.weight.dtype, memory_format=memory_format)
+        self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(bias.to(conv.weight.dtype), requires_grad=False)
         self._packed = cpu.PackedWeight()
 
@@ -70,10 +72,13 @@ class FusedConv2d(nn.Module):
             residual (Tensor, optional): What is added, of the output's shape. Default: None.
             overwrite (bool): Whether the output may take the place of the residual. Default: False.
         """
-        if inferring(x) and cpu.has_onednn(x) and (residual is None or inferring(residual)):
-            geometry = self.padding, self.stride, self.dilation, self.groups
-            weight = self._packed(self.weight, geometry, x.shape)
-            return cpu.convolve(x, weight, self.bias, geometry, self.relu, residual, overwrite)
+        geometry = self.padding, self.stride, self.dilation, self.groups
+        if inferring(x) and (residual is None or inferring(residual)):
+            if cpu.has_onednn(x):
+                weight = self._packed(self.weight, geometry, x.shape)
+                return cpu.convolve(x, weight, self.bias, geometry, self.relu, residual, overwrite)
+            if self.relu and cuda.has_cudnn(x):
+                return cuda.convolve_relu(x, self.weight, self.bias, geometry, residual)
         out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         if residual is not None:
             out += residual
@@ -135,6 +140,14 @@ class FusedBottle2neck(nn.Module):
         self.pool = block.pool
         self.se = block.se
         self.downsample = block.downsample
+        if self.can_align() and self.conv1.weight.is_cuda:
+            self.width = cuda.align(self.conv1, self.convs, self.conv3, self.scales)
+
+    def can_align(self) -> bool:
+        """Whether its splits may be padded with zeros: not where groups or plugins count the channels."""
+        plugins = len(self.after_conv1) + len(self.after_conv2)
+        fused = all(type(conv) is FusedConv2d for conv in (self.conv1, *self.convs, self.conv3))
+        return fused and not plugins and self.convs[0].groups == 1
 
     def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """As the block's own."""
@@ -167,10 +180,10 @@ def _compact(split: Tensor) -> Tensor:
 
 
 def _concatenate(ys: list[Tensor], xs: Sequence[Tensor], whole: Tensor) -> Tensor:
-    """Concatenate the outputs of the splits; where nobody needs the splits any more, in their place."""
+    """Concatenate the outputs of the splits; on a CPU in the place of the splits, if nobody needs them."""
     if len(ys) == 1:
         return ys[0]
-    if inferring(whole) and ys[0].shape == xs[0].shape:
+    if whole.is_cpu and inferring(whole) and ys[0].shape == xs[0].shape:
         for x, y in zip(xs, ys):
             if y is not x:
                 x.copy_(y)
@@ -211,9 +224,10 @@ class FusedBackbone(nn.Module):
 
     Args:
         network (Backbone): Any of this package's networks, whose modules are taken over.
+        cuda_graph (bool): Whether it runs as CUDA graphs on a GPU, see :class:`cuda.Graphs`. Default: False.
     """
 
-    def __init__(self, network: Backbone):
+    def __init__(self, network: Backbone, cuda_graph: bool = False):
         super().__init__()
         network.__dict__.pop('forward', None)  # the trace that mmengine's efficient_conv_bn_eval puts there
         fuse_children(network)
@@ -225,6 +239,7 @@ class FusedBackbone(nn.Module):
                 setattr(parent, name, FusedConv2d(getattr(parent, name), network.bn1, relu=True))
                 network.bn1 = network.relu = nn.Identity()
         self.network = network.requires_grad_(False)
+        self.graphs = cuda.Graphs(network) if cuda_graph else None
         self.eval()
         self._register_load_state_dict_pre_hook(_refuse_trained)
 
@@ -242,21 +257,23 @@ class FusedBackbone(nn.Module):
         others: a model that has them needs images that are channels first.
         """
         dtype = next(p.dtype for p in self.parameters() if p.is_floating_point())
-        channels_last = x.device.type == 'cpu' or dtype is not torch.float32
-        memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        outs = self.network(x.to(dtype=dtype, memory_format=memory_format))
+        replayed = self.graphs is not None and x.is_cuda and inferring(x)
+        if replayed:
+            outs = self.graphs(x, dtype)
+        else:
+            outs = self.network(x.to(dtype=dtype, memory_format=torch.channels_last))
         if isinstance(outs, Tensor):
-            return _as_given(outs, x)
-        return tuple(_as_given(out, x) for out in outs)
+            return _as_given(outs, x, copy=replayed)
+        return tuple(_as_given(out, x, copy=replayed) for out in outs)
 
 
-def _as_given(out: Tensor, x: Tensor) -> Tensor:
+def _as_given(out: Tensor, x: Tensor, copy: bool) -> Tensor:
     """A feature map in the input's type and memory format."""
     if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
-        return out.to(dtype=x.dtype, memory_format=torch.channels_last)
+        return out.to(dtype=x.dtype, memory_format=torch.channels_last, copy=copy)
     if out.is_cpu and not out.is_contiguous() and inferring(out):
         return cpu.channels_first(out, x.dtype)
-    return out.to(dtype=x.dtype, memory_format=torch.contiguous_format)
+    return out.to(dtype=x.dtype, memory_format=torch.contiguous_format, copy=copy)
 
 
 def _refuse_trained(state_dict: dict, prefix: str, *_) -> None:

@@ -1,0 +1,160 @@
+"""Fused convolutions on a GPU: cuDNN's, with channel counts that suit tensor cores, and CUDA graphs."""
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+ALIGNMENT = 32  # channels; tensor cores take 8 at least, 32 was the fastest for a split of 26 (H100)
+
+
+def has_cudnn(x: Tensor) -> bool:
+    """Whether cuDNN computes with such tensors, by the functions below."""
+    if not x.is_cuda or torch.version.hip or not torch.backends.cudnn.enabled:
+        return False
+    # Autocast doesn't know these functions: it would convert what is between them.
+    return x.dtype in (torch.float16, torch.bfloat16, torch.float32) and not torch.is_autocast_enabled('cuda')
+
+
+def convolve_relu(
+    x: Tensor, weight: Tensor, bias: Tensor, geometry: tuple, residual: Tensor | None = None
+) -> Tensor:
+    """Compute ``relu(conv(x) + residual)`` by one kernel.
+
+    Args:
+        x (Tensor): The input, (N, C, H, W).
+        weight (Tensor): The weight, best in ``channels_last``.
+        bias (Tensor): The bias.
+        geometry (tuple): Padding, stride, dilation and groups.
+        residual (Tensor, optional): What is added. Default: None.
+    """
+    padding, stride, dilation, groups = geometry
+    arguments = bias, stride, padding, dilation, groups
+    if residual is None:
+        return torch.ops.aten.cudnn_convolution_relu(x, weight, *arguments)
+    return torch.ops.aten.cudnn_convolution_add_relu(x, weight, residual, 1.0, *arguments)
+
+
+def align(conv1: nn.Module, convs: nn.ModuleList, conv3: nn.Module, scales: int) -> int:
+    """Pad the splits of a fused block with channels that are zero, so that cuDNN need not in every forward.
+
+    Args:
+        conv1 (FusedConv2d): What computes the splits.
+        convs (nn.ModuleList): The convolutions between, one a split.
+        conv3 (FusedConv2d): What takes the concatenation.
+        scales (int): Number of splits.
+
+    Returns:
+        int: Channels of a split.
+    """
+    width = convs[0].weight.shape[1]
+    aligned = -(-width // ALIGNMENT) * ALIGNMENT
+    index = torch.arange(scales * width)
+    index = index // width * aligned + index % width  # where the channels go
+    _spread(conv1, scales * aligned, index)
+    for conv in convs:
+        _spread(conv, aligned, index[:width], aligned, index[:width])
+    _spread(conv3, None, None, scales * aligned, index)
+    return aligned
+
+
+def _spread(conv: nn.Module, out: int | None, out_index, channels: int | None = None, index=None) -> None:
+    """Give a convolution more output and input channels, which are zero, in place."""
+    weight, bias = conv.weight, conv.bias
+    if channels:
+        wider = weight.new_zeros(weight.shape[0], channels, *weight.shape[2:])
+        wider[:, index] = weight
+        weight = wider
+    if out:
+        wider, wider_bias = weight.new_zeros(out, *weight.shape[1:]), bias.new_zeros(out)
+        wider[out_index], wider_bias[out_index] = weight, bias
+        weight, bias = wider, wider_bias
+    memory_format = torch.channels_last if weight.is_cuda else torch.contiguous_format
+    conv.weight = nn.Parameter(weight.contiguous(memory_format=memory_format), requires_grad=False)
+    conv.bias = nn.Parameter(bias.detach(), requires_grad=False)
+
+
+class Graphs:
+    """A network as CUDA graphs, one for each shape of input: a replay costs no launches.
+
+    Each stream has graphs of its own. Weights may change in place; others in their place are noticed. What
+    can't be captured runs as it is, and a warning says so once.
+
+    Args:
+        network (nn.Module): Maps a Tensor to a Tensor or a tuple of them, without autograd.
+        limit (int): Number of graphs; the least recently used goes. Each holds its outputs. Default: 16.
+    """
+
+    def __init__(self, network: nn.Module, limit: int = 16):
+        self.network = network
+        self.limit = limit
+        self._replays: OrderedDict[tuple, Callable] = OrderedDict()
+        self._pools = {}
+        self._tensors = [
+            (tensors, name)
+            for module in network.modules()
+            for tensors in (module._parameters, module._buffers)
+            for name in tensors
+        ]
+
+    def __call__(self, x: Tensor, dtype: torch.dtype) -> Tensor | tuple[Tensor, ...]:
+        """Compute the network's outputs, which the next call overwrites.
+
+        Args:
+            x (Tensor): The input, (N, C, H, W), of any type and memory format.
+            dtype (torch.dtype): What the network takes.
+        """
+        stream = torch.cuda.current_stream(x.device)
+        weights = tuple(t.data_ptr() for ts, name in self._tensors if (t := ts[name]) is not None)
+        key = x.shape, dtype, x.device, stream.cuda_stream, weights
+        if key not in self._replays:
+            if len(self._replays) >= self.limit:
+                stream.synchronize()  # it may be running
+                self._replays.popitem(last=False)
+            pool = self._pools.setdefault(stream.cuda_stream, torch.cuda.graph_pool_handle())
+            self._replays[key] = capture(self.network, x, dtype, pool)
+        self._replays.move_to_end(key)
+        return self._replays[key](x)
+
+    def __deepcopy__(self, memo: dict) -> 'Graphs':
+        return type(self)(memo.get(id(self.network), self.network), self.limit)
+
+    def __reduce__(self):
+        return type(self), (self.network, self.limit)
+
+
+def capture(network: nn.Module, x: Tensor, dtype: torch.dtype, pool) -> Callable[[Tensor], object]:
+    """Capture a network's forward for inputs of one shape.
+
+    Returns:
+        Callable: Maps an input to the outputs, by a replay or, if there could be no capture, without one.
+    """
+    current = torch.cuda.current_stream(x.device)
+    with torch.inference_mode(False), torch.no_grad(), torch.cuda.device(x.device):
+        static = torch.empty_like(x, dtype=dtype, memory_format=torch.channels_last)
+        static.copy_(x)
+        side = torch.cuda.Stream()
+        side.wait_stream(current)
+        try:
+            with torch.cuda.stream(side):
+                for _ in range(3):  # cuDNN chooses its kernels
+                    network(static)
+            current.wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=pool):
+                outs = network(static)
+        except RuntimeError as error:
+            warnings.warn(
+                f'{type(network).__name__} runs without a CUDA graph, which could not be captured: {error}',
+                stacklevel=2,
+            )
+            return lambda x: network(x.to(dtype=dtype, memory_format=torch.channels_last))
+
+    def replay(x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        static.copy_(x)
+        graph.replay()
+        return outs
+
+    return replay
