@@ -3,7 +3,7 @@
 _base_ = [
     '_base_/cascade_rcnn.py',
     '_base_/coco_detection.py',
-    '_base_/schedule_20e.py',
+    'mmdet::_base_/schedules/schedule_20e.py',
     '_base_/mmdet_runtime.py',
 ]
 

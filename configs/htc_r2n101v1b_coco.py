@@ -1,12 +1,12 @@
 """HTC with Res2Net-101 v1b on COCO, 20 epochs: the authors' result in MMDetection.
 
-Its semantic branch learns from COCO-stuff's maps, in data/coco/stuffthingmaps.
+Its semantic branch learns from COCO-Stuff's segmentation maps, in data/coco/stuffthingmaps.
 """
 
 _base_ = [
     '_base_/htc.py',
     '_base_/coco_instance.py',
-    '_base_/schedule_20e.py',
+    'mmdet::_base_/schedules/schedule_20e.py',
     '_base_/mmdet_runtime.py',
 ]
 

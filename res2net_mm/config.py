@@ -166,6 +166,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
         cfg = Config.fromfile(file)
     except FileNotFoundError as error:
         raise UserError(f'a base of {file} was not found: {error}') from None
+    except ModuleNotFoundError as error:  # a base of a toolbox
+        raise UserError(f'{file} needs a package that is missing: {error}') from None
     scope = cfg.get('default_scope')
     if scope and find_spec(scope) is None:
         raise UserError(f"the config's default_scope is {scope!r}, but {scope} is not installed")

@@ -261,6 +261,12 @@ def test_a_missing_base(tmp_path):
         load_config(str(tmp_path / 'mine.py'))
 
 
+def test_a_base_of_a_toolbox_that_is_not_installed(tmp_path):
+    (tmp_path / 'mine.py').write_text("_base_ = 'mmrotate::_base_/default_runtime.py'\n")
+    with pytest.raises(UserError, match='mine.py needs a package that is missing: mmrotate is not installed'):
+        load_config(str(tmp_path / 'mine.py'))
+
+
 def test_a_resnet_is_replaced_as_it_is(tmp_path):
     from mmengine.registry import MODELS
 

@@ -1,8 +1,8 @@
 """What each shipped config merges to is what merged_configs.txt says, value by value.
 
-What a config inherits from a toolbox's own ``_base_`` counts as ours: where another version of the toolbox has
-another value, the experiment is another, and this test names the config and the key. Where a change is meant,
-``PYTHONPATH=. python tests/test_merged_configs.py`` writes the file again; its diff shows what changed.
+That holds for what a config inherits from a toolbox's own ``_base_``, too: if another version of the toolbox
+has another value there, it is another experiment. To change an experiment on purpose, write the file again
+with ``PYTHONPATH=. python tests/test_merged_configs.py``: its diff shows what changed.
 """
 
 import ast
@@ -14,9 +14,9 @@ import pytest
 from res2net_mm.config import load_config, shipped_configs
 
 FILE = Path(__file__).with_name('merged_configs.txt')
-# Not compared: variables of the config files, consumed when these were read, and what isn't an experiment's own.
+# Not compared: a variable of some config files, used up when they are read, and hooks, which only record.
 LEFT_OUT = {'norm_cfg', 'custom_hooks'}
-# What the toolboxes' bases spell out and ours don't: the defaults of the classes that take it.
+# What MMDetection's bases spell out and ours leave out: defaults of the classes that take it.
 WITHOUT_EFFECT = {
     '_scope_': 'mmdet',  # mmengine's mark of what is inherited from mmdet; default_scope is the same
     'backend_args': None,  # of data sets, transforms and metrics
@@ -44,7 +44,7 @@ def plain(value):
 
 
 def write() -> None:
-    """Write a line for each distinct value of a top-level key: the key, the configs that have it, the value."""
+    """Write a line for each distinct value of a top-level key: key, names of its configs, value."""
     configs = defaultdict(list)
     for name in sorted(shipped_configs()):
         for key, value in merged(name).items():

@@ -1,4 +1,4 @@
-"""Table 4's and Fig. 5's experiment, less the backbone: CIFAR-100.
+"""Table 4's and Fig. 5's experiment, without the backbone: CIFAR-100.
 
 ResNeXt-29's recipe (Xie et al., 2017): 300 epochs of 128 images an iteration (one GPU).
 """

@@ -1,4 +1,4 @@
-"""A linear classifier on the pooled last map of a backbone, which is left out here."""
+"""A linear classifier on the pooled last feature map, without its backbone."""
 
 model = dict(
     type='ImageClassifier',

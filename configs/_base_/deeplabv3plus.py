@@ -1,4 +1,4 @@
-"""DeepLabv3+ (Chen et al., 2018) at output stride 16, less its backbone.
+"""DeepLabv3+ (Chen et al., 2018) at output stride 16, without its backbone.
 
 As published for this stride: the last stage dilated by 2 times the multi-grid (1, 2, 4), ASPP with rates 6,
 12 and 18.
@@ -12,7 +12,7 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
-        pad_val=0,  # after normalisation: the mean
+        pad_val=0,  # after normalization: the mean
         seg_pad_val=255,
     ),
     backbone=dict(

@@ -1,4 +1,4 @@
-"""Table 7's experiment, less the backbone: DeepLabv3+ on VOC 2012 (augmented), output stride 16.
+"""Table 7's experiment, without the backbone: DeepLabv3+ on VOC 2012 (augmented), output stride 16.
 
 30,000 iterations of 16 images (4 GPUs of 4), learning rate 0.007 (1 - t / T)^0.9.
 """

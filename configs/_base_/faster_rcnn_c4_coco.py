@@ -1,4 +1,4 @@
-"""Table 5's experiment on COCO, less the backbone: 600 px short side, 1000 px long side.
+"""Table 5's experiment on COCO, without the backbone: 600 px short side, 1000 px long side.
 
 The paper gives no schedule for it (it follows Ren et al.); this is the field's 1x.
 """
@@ -6,7 +6,7 @@ The paper gives no schedule for it (it follows Ren et al.); this is the field's 
 _base_ = [
     'faster_rcnn_c4.py',
     'coco_detection.py',
-    'schedule_1x.py',
+    'mmdet::_base_/schedules/schedule_1x.py',
     'mmdet_runtime.py',
 ]
 

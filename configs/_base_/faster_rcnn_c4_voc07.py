@@ -1,4 +1,4 @@
-"""Table 5's experiment on VOC 2007, less the backbone, by the recipe of Ren et al. (TPAMI 2017).
+"""Table 5's experiment on VOC 2007, without the backbone, by the recipe of Ren et al. (TPAMI 2017).
 
 Three anchor scales. 80,000 images, the last quarter at a tenth of the learning rate, which they give as 0.001
 for batches of one image: here 0.002 for two.

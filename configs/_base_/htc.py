@@ -1,4 +1,4 @@
-"""Hybrid Task Cascade (Chen et al., 2019) with a feature pyramid, less its backbone."""
+"""Hybrid Task Cascade (Chen et al., 2019) with a feature pyramid, without its backbone."""
 
 _base_ = 'cascade_mask_rcnn.py'
 

@@ -1,4 +1,4 @@
-"""The experiment of Tables 1, 2 and 3, less the backbone: ImageNet.
+"""The experiment of Tables 1, 2 and 3, without the backbone: ImageNet.
 
 100 epochs of 256 images an iteration (4 GPUs of 64), learning rate 0.1, / 10 every 30 epochs.
 """

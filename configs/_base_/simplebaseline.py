@@ -1,4 +1,4 @@
-"""SimpleBaseline (Xiao et al., 2018) for inputs of 256x192, less its backbone."""
+"""SimpleBaseline (Xiao et al., 2018) for inputs of 256x192, without its backbone."""
 
 model = dict(
     type='TopdownPoseEstimator',

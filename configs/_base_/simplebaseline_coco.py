@@ -1,4 +1,4 @@
-"""Table 10's experiment, less the backbone: SimpleBaseline, 256x192, on COCO's key points.
+"""Table 10's experiment, without the backbone: SimpleBaseline, 256x192, on COCO's key points.
 
 140 epochs of 128 persons an iteration (4 GPUs of 32) by Adam.
 """

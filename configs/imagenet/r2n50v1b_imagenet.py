@@ -1,4 +1,4 @@
-"""Res2Net-50 v1b on ImageNet, by the paper's recipe; what theirs was with is not in the paper."""
+"""Res2Net-50 v1b on ImageNet, by the paper's training recipe; the authors' own is not published."""
 
 _base_ = ['../_base_/imagenet.py']
 
