@@ -2,9 +2,12 @@
 
 from importlib.util import find_spec
 
+import pytest
 import torch
 from torch import nn
 
+GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')]
+on_every_device = pytest.mark.parametrize('device', ['cpu', pytest.param('cuda', marks=GPU)])
 COMPILED_OPS = find_spec('mmcv._ext').origin.endswith('.so')  # they know no bfloat16 on a CPU
 
 

@@ -7,7 +7,7 @@ import types
 
 import pytest
 import torch
-from helpers import COMPILED_OPS, randomise
+from helpers import COMPILED_OPS, GPU, on_every_device, randomise
 from mmdet.models.backbones import ResNet
 from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 from networks import NETWORKS
@@ -20,14 +20,21 @@ from res2net_mm.models import Bottle2neck
 every_network = pytest.mark.parametrize('name', NETWORKS)
 
 
-def build(name):
+@pytest.fixture(autouse=True)
+def float32():
+    """Convolutions of a GPU in float32, not TF32."""
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        yield
+
+
+def build(name, device='cpu'):
     torch.manual_seed(0)
-    return randomise(NETWORKS[name]())
+    return randomise(NETWORKS[name]()).to(device)
 
 
-def image(name='', *size):
+def image(name='', *size, device='cpu'):
     shape = (2, 256, 7, 9) if name == 'one stage' else size or (2, 3, 75, 98)
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(1)).to(device)
 
 
 def maps(out):
@@ -41,9 +48,10 @@ def assert_close(outs, expected, to=1e-5):
 
 
 @every_network
-def test_equals_the_training_form(name):
-    network = build(name)
-    x = image(name)
+@on_every_device
+def test_equals_the_training_form(name, device):
+    network = build(name, device)
+    x = image(name, device=device)
     given = x.clone()
     with torch.no_grad():
         expected = network(x)
@@ -73,16 +81,18 @@ def assert_gradient(network, x, expected):
 
 
 @every_network
-def test_gradients_still_reach_the_input(name):
-    network, x = build(name).double(), image(name).double()
+@on_every_device
+def test_gradients_still_reach_the_input(name, device):
+    network, x = build(name, device).double(), image(name, device=device).double()
     expected = gradient(network, x)
     assert_gradient(fuse(network), x, expected)
 
 
 @every_network
-def test_computes_in_half_precision_and_gives_what_it_was_given(name):
-    network = build(name)
-    x = image(name)
+@on_every_device
+def test_computes_in_half_precision_and_gives_what_it_was_given(name, device):
+    network = build(name, device)
+    x = image(name, device=device)
     half = torch.float16 if name == 'DCN' and COMPILED_OPS else torch.bfloat16
     with torch.no_grad():
         expected = network(x)
@@ -91,12 +101,14 @@ def test_computes_in_half_precision_and_gives_what_it_was_given(name):
     assert_close(outs, expected, to=0.1)
 
 
-def test_can_be_fused_twice_copied_saved_and_changed():
-    network = build('Res2Net')
-    x = image()
+@on_every_device
+@pytest.mark.parametrize('cuda_graph', [False, True])
+def test_can_be_fused_twice_copied_saved_and_changed(device, cuda_graph):
+    network = build('Res2Net', device)
+    x = image(device=device)
     with torch.no_grad():
         expected = network(x)
-        network = fuse(network)
+        network = fuse(network, cuda_graph=cuda_graph)
         network(x)
         state = {k: v.clone() for k, v in network.state_dict().items()}
         assert fuse(network) is network and network.state_dict().keys() == state.keys()
@@ -152,19 +164,20 @@ def test_other_sizes_follow_one_another():
 
 @pytest.mark.parametrize('name', ['Res2Net', 'Big-Little', 'one stage'])
 @pytest.mark.parametrize('dtype', [None, torch.bfloat16])
-def test_maps_have_the_memory_format_of_the_image(name, dtype):
-    network = fuse(build(name), dtype)
-    x = image(name)
+@on_every_device
+def test_feature_maps_have_the_memory_format_of_the_image(name, dtype, device):
+    network = fuse(build(name, device), dtype)
+    x = image(name, device=device)
     with torch.no_grad():
         first = network(x)
         last = network(x.to(memory_format=torch.channels_last))
-    assert_close(first, first)
+    assert_close(first, first)  # contiguous
     for a, b in zip(maps(first), maps(last)):
         assert torch.equal(a, b) and b.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize('name', ['Res2Net', 'DLA', 'Big-Little'])
-def test_maps_of_one_pixel(name):
+def test_feature_maps_of_one_pixel(name):
     network = build(name)
     x = image(name, 1, 3, 16, 9)
     with torch.no_grad():
@@ -363,3 +376,54 @@ def test_graphs_are_neither_copied_nor_saved():
     assert loaded.graphs.network is loaded.network and not loaded.graphs._replays
     x = image()
     assert_close(loaded(x), fused(x))  # on a CPU without graphs
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize('mode', [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize('device', [pytest.param('cuda', marks=GPU)])
+def test_a_graphs_replay_equals_the_eager_form(name, dtype, mode, device):
+    eager = fuse(build(name, device), dtype)
+    graphed = copy.deepcopy(eager)
+    graphed.graphs = cuda.Graphs(graphed.network)
+    sizes = ((2, 256, 7, 9), (1, 256, 8, 8)) if name == 'one stage' else ((2, 3, 75, 98), (1, 3, 64, 64))
+    images = [image('', *size, device=device) for size in (*sizes, sizes[0])]
+    with mode():
+        outs = [graphed(x) for x in images]  # no replay overwrites what another gave
+        for x, out in zip(images, outs):
+            for a, b in zip(maps(out), maps(eager(x)), strict=True):
+                assert torch.equal(a, b)
+    assert len(graphed.graphs._replays) == 2
+
+
+@pytest.mark.parametrize('device', [pytest.param('cuda', marks=GPU)])
+def test_graphs_of_two_streams_do_not_meet(device):
+    eager = fuse(build('Res2Net', device))
+    graphed = copy.deepcopy(eager)
+    graphed.graphs = cuda.Graphs(graphed.network)
+    images = [image(device=device) * factor for factor in (1, 2)]
+    streams = [torch.cuda.Stream() for _ in images]
+    torch.cuda.synchronize()
+    with torch.no_grad():
+        for _ in range(20):
+            outs = []
+            for x, stream in zip(images, streams):
+                with torch.cuda.stream(stream):
+                    outs.append(graphed(x))
+        torch.cuda.synchronize()
+        for x, out in zip(images, outs):
+            assert all(torch.equal(a, b) for a, b in zip(out, eager(x)))
+
+
+@pytest.mark.parametrize('device', [pytest.param('cuda', marks=GPU)])
+def test_kernels_of_a_block(device):
+    block = fuse(build('Res2Net', device), torch.bfloat16).network.layer1[1]
+    x = image('', 1, 64, 32, 32, device=device).to(torch.bfloat16, memory_format=torch.channels_last)
+    with torch.no_grad():
+        block(x)
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+            block(x)
+            torch.cuda.synchronize()
+    kernels = [event.name for event in profile.events() if event.device_type.name == 'CUDA']
+    # Of scale 3: four convolutions, the first split copied, one addition, the concatenation.
+    assert len(kernels) <= 7, kernels
