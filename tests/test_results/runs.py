@@ -8,6 +8,8 @@ from mmengine.config import Config
 
 from res2net_mm.config import CONFIGS
 
+DEMO = CONFIGS.resolve().parent / 'demo/configs'
+
 COCO = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 RECALL = ('AR@100', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000')
 
@@ -15,6 +17,11 @@ RECALL = ('AR@100', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000')
 def coco(*values, kind='bbox', images=5000):
     """Metrics in COCO's order: AP AP50 AP75 APs APm APl AR ARs ARm ARl."""
     return {f'coco/{kind}_{k}': v for k, v in zip((*COCO, *RECALL), values)} | dict(images=images)
+
+
+def path(name):
+    """Of a config, or of one of the demo's: demo/NAME."""
+    return DEMO / f'{name[5:]}.py' if name.startswith('demo/') else CONFIGS / f'{name}.py'
 
 
 def last_step(cfg):
@@ -34,7 +41,7 @@ def write_run(
     images_per_iter=None,
 ):
     """Write what a test (with ``step``: a training) of a shipped config leaves; return its folder."""
-    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    cfg = Config.fromfile(path(name))
     work_dir = Path(work_dir or Path(root, Path(name).name))
     if step is None:
         kind = 'epoch' if 'max_epochs' in cfg.train_cfg else 'iter'
@@ -63,6 +70,6 @@ def write_run(
 
 def write_trained(root, name, metrics, **kwargs):
     """Write a whole training and a test of it."""
-    last = last_step(Config.fromfile(CONFIGS / f'{name}.py'))
+    last = last_step(Config.fromfile(path(name)))
     write_run(root, name, metrics, time='20260101_000000', step=last, **kwargs)
     return write_run(root, name, metrics, **kwargs)

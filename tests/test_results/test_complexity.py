@@ -85,7 +85,7 @@ def test_tables_show_every_config_and_option(capsys):
 
 def test_images_have_the_size_of_the_config():
     real = complexity(load_config(str(CONFIGS / 'simplebaseline_r2n50_coco.py')))
-    demo = complexity(load_config(str(CONFIGS / 'demo' / 'simplebaseline_r2n50_coco.py')))
+    demo = complexity(load_config(str(CONFIGS.parent / 'demo/configs/simplebaseline_r2n50_coco.py')))
     assert demo['macs'] == pytest.approx(real['macs'] / 4)  # 128x96, not 256x192
 
 
