@@ -16,31 +16,31 @@ env:  ## make .venv (OPS=compiled: with mmcv's own ops)
 	@bash requirements/install.sh
 
 demo: env  ## train and evaluate a small detector on drawn images, and draw what it finds
-	$(PY) tools/make_demo_data.py data/demo
+	$(PY) demo/make_data.py data/demo
 	@echo 'Training takes 10 to 15 minutes on 2 CPU cores, the evaluation one more.'
-	$(PY) tools/train.py configs/demo/$(DEMO).py --work-dir $(RUN)
-	$(PY) tools/test.py configs/demo/$(DEMO).py $$(cat $(RUN)/last_checkpoint) --work-dir $(RUN) --show-dir $(RUN)/shown
+	$(PY) tools/train.py demo/configs/$(DEMO).py --work-dir $(RUN)
+	$(PY) tools/test.py demo/configs/$(DEMO).py $$(cat $(RUN)/last_checkpoint) --work-dir $(RUN) --show-dir $(RUN)/shown
 
 demos: env  ## the same for every method, with ResNet-50 and Res2Net-50 (some hours), and their tables
-	$(PY) tools/make_demo_data.py data/demo
-	for config in $(notdir $(wildcard configs/demo/*.py)); do \
-		$(PY) tools/train.py configs/demo/$$config --work-dir work_dirs/demo/$${config%.py} --resume || exit; done
+	$(PY) demo/make_data.py data/demo
+	for config in $(notdir $(wildcard demo/configs/*.py)); do \
+		$(PY) tools/train.py demo/configs/$$config --work-dir work_dirs/demo/$${config%.py} --resume || exit; done
 	$(PY) tools/results.py work_dirs/demo --demo
 
 # A training's curves are the last that it leaves: a run that has them is complete, any other starts anew.
-CURVES := $(foreach seed,$(SEEDS),$(patsubst configs/demo/digits/%.py,$(DIGITS)/seed_$(seed)/%/curves.png,\
-	$(wildcard configs/demo/digits/*.py)))
+CURVES := $(foreach seed,$(SEEDS),$(patsubst demo/configs/digits/%.py,$(DIGITS)/seed_$(seed)/%/curves.png,\
+	$(wildcard demo/configs/digits/*.py)))
 
 digits: env $(CURVES)  ## Figure 5's experiment, small, on real digits (an hour; on 2 cores: make -j2), and its table
 	$(PY) tools/results.py $(DIGITS) --demo
 
 $(CURVES): | digits-data
-	OMP_NUM_THREADS=1 $(PY) tools/train.py configs/demo/digits/$(notdir $(@D)).py --work-dir $(@D) \
+	OMP_NUM_THREADS=1 $(PY) tools/train.py demo/configs/digits/$(notdir $(@D)).py --work-dir $(@D) \
 		--cfg-options randomness.seed=$(patsubst seed_%,%,$(notdir $(patsubst %/,%,$(dir $(@D)))))
 
 .PHONY: digits-data
 digits-data: env
-	$(PY) tools/make_demo_data.py data/demo
+	$(PY) demo/make_data.py data/demo
 
 test: env  ## run the tests
 	$(PY) -m pytest

@@ -217,15 +217,15 @@ def shipped_config(address: str) -> str:
 
 @cache
 def shipped_configs() -> dict[str, Path]:
-    """All experiments that the package ships a config of, by name, but those on the demo data."""
+    """All experiments that the package ships a config of, by name."""
     files = sorted(CONFIGS.glob('*.py')) + sorted(CONFIGS.glob('*/*.py'))
-    return {file.stem: file for file in files if file.parent.name not in ('_base_', 'demo')}
+    return {file.stem: file for file in files if file.parent.name != '_base_'}
 
 
 @cache
 def digits_configs() -> dict[str, Path]:
     """The networks of Figure 5's experiment on the demo data's digits, by name."""
-    return {file.stem: file for file in sorted(CONFIGS.glob('demo/digits/*.py'))}
+    return {file.stem: file for file in sorted(CONFIGS.resolve().parent.glob('demo/configs/digits/*.py'))}
 
 
 def resolve_bases() -> None:

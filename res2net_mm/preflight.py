@@ -161,7 +161,7 @@ def _files(dataset: dict) -> Iterator[tuple[str, str]]:
 def _advice(root: str) -> str:
     parts = Path(root).parts
     if 'demo' in parts:
-        return f'The demo data set is made by: python tools/make_demo_data.py {root.split("demo")[0]}demo'
+        return "make demo makes the demo's data"
     if parts[-1:] and parts[-1] in ('annotations', 'person_detection_results'):  # of COCO's
         parts = parts[:-1]
     whole = str(Path(*parts))

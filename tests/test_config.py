@@ -230,7 +230,7 @@ def test_options_of_loading_weights_are_known(option, value):
 
 
 def test_options_make_a_dict_of_none():
-    file = str(CONFIGS / 'demo' / 'faster_rcnn_r2n50_fpn_coco.py')
+    file = str(CONFIGS.parent / 'demo/configs/faster_rcnn_r2n50_fpn_coco.py')
     options = {'model.backbone.init_cfg.type': 'Pretrained', 'model.backbone.init_cfg.checkpoint': 'x.pth'}
     assert load_config(file, options).model.backbone.init_cfg == dict(type='Pretrained', checkpoint='x.pth')
     with pytest.raises(UserError, match="model.backbone.depth is 50, which has no 'x'"):

@@ -10,18 +10,25 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from make_data import COUNTS, make_demo_data
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 
 from res2net_mm import preflight
 from res2net_mm.checkpoints import RELEASED, load_pretrained
 from res2net_mm.config import load_config
-from res2net_mm.datasets.demo import COUNTS, make_demo_data
 from res2net_mm.models import Res2Layer, Res2Net
 from res2net_mm.results.tables import specs
 
-CONFIGS = Path(__file__).parents[1] / 'configs'
-FILES = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.glob('**/*.py') if p.parent.name != '_base_')
+ROOT = Path(__file__).parents[1]
+# Those of configs/ by their names, those of demo/configs/ as demo/NAME.
+PATHS = {
+    prefix + str(path.relative_to(folder)): path
+    for prefix, folder in (('', ROOT / 'configs'), ('demo/', ROOT / 'demo/configs'))
+    for path in sorted(folder.glob('**/*.py'))
+    if path.parent.name != '_base_'
+}
+FILES = sorted(PATHS)
 REAL = [name for name in FILES if '/' not in name]
 CLASSIFIERS = [name for name in FILES if name.startswith(('imagenet/', 'cifar100/'))]
 DIGITS = [name for name in FILES if name.startswith('demo/digits/')]
@@ -31,7 +38,7 @@ EXPERIMENTS = [n for n in REAL if re.search(r'_r2n50(_fpn)?_(coco|voc07|voc12aug
 
 def build(name, **changes):
     """Build a config's model, uninitialized, with few RoIs."""
-    cfg = load_config(str(CONFIGS / name), {'model.backbone.init_cfg': None, **changes})
+    cfg = load_config(str(PATHS[name]), {'model.backbone.init_cfg': None, **changes})
     for _, node in preflight.walk(cfg.model):
         if node.get('type') == 'RandomSampler':
             node.num = 16
@@ -108,7 +115,7 @@ def test_builds_steps_and_predicts(name):
 
 @pytest.mark.parametrize('name', FILES)
 def test_all_that_a_config_names_exists(name):
-    cfg = load_config(str(CONFIGS / name))
+    cfg = load_config(str(PATHS[name]))
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         preflight.check_names(cfg)
 
@@ -123,7 +130,7 @@ BEYOND = {
 
 @pytest.mark.parametrize('name', BEYOND)
 def test_other_networks_as_backbones(name):
-    backbone = Config.fromfile(CONFIGS / name).model.backbone
+    backbone = Config.fromfile(PATHS[name]).model.backbone
     assert BEYOND[name] == {key: backbone[key] for key in BEYOND[name]}
     assert backbone.init_cfg.checkpoint.removeprefix('res2net://') in RELEASED
 
@@ -150,7 +157,7 @@ CLASSIFIER_TWINS = [
 @pytest.mark.parametrize('baseline,ours', TWINS + CLASSIFIER_TWINS)
 def test_twins_differ_in_nothing_but_the_backbone(baseline, ours):
     def rest(name):
-        cfg = Config.fromfile(CONFIGS / name)
+        cfg = Config.fromfile(PATHS[name])
         del cfg.model.backbone
         if 'roi_head' in cfg.model:
             cfg.model.roi_head.pop('shared_head', None)
@@ -159,7 +166,7 @@ def test_twins_differ_in_nothing_but_the_backbone(baseline, ours):
 
     def common(name):
         """What both kinds of backbone have: all but what makes it a Res2Net, and its weights."""
-        cfg = Config.fromfile(CONFIGS / name)
+        cfg = Config.fromfile(PATHS[name])
         parts = [cfg.model.backbone, cfg.model.get('roi_head', {}).get('shared_head', {})]
         own = ('type', 'init_cfg', 'scales', 'base_width', 'deep_stem', 'avg_down')
         return [{k: v for k, v in part.items() if k not in own} for part in parts]
@@ -187,7 +194,7 @@ def test_every_backbone_of_the_papers_tables_has_its_config():
     wanted = {name.format(row) + '.py' for name, backbones in rows.items() for row in backbones.split()}
     assert wanted == set(REAL) - set(BEYOND)
     for name in wanted:  # each is the network that its name says
-        backbone = Config.fromfile(CONFIGS / name).model.backbone
+        backbone = Config.fromfile(PATHS[name]).model.backbone
         ours, depth, v1b, setting = re.search(r'_r(2n)?(50|101)(v1b)?(?:_(\d+w\ds))?_', name).groups()
         assert (backbone.type == 'res2net_mm.Res2Net') == bool(ours)
         assert backbone.depth == int(depth)
@@ -208,7 +215,7 @@ def test_every_classifier_has_its_row(folder, names):
 
 @pytest.mark.parametrize('name', CLASSIFIERS)
 def test_a_classifier_is_the_network_that_its_name_says(name):
-    backbone = Config.fromfile(CONFIGS / name).model.backbone
+    backbone = Config.fromfile(PATHS[name]).model.backbone
     if match := re.search(r'/(se_)?r(2n)?x(\d+)_(\d+)c(\d+)w(\d?)s?_cifar100', name):
         se, ours, *numbers = match.groups()
         assert backbone.type == 'res2net_mm.Res2NeXtCIFAR' and backbone.get('with_se', False) == bool(se)
@@ -237,7 +244,7 @@ def test_a_network_on_digits_is_figure_5s_with_an_eighth_of_the_channels(name):
     """Of the same name but for its width, which is an eighth, too."""
     real = re.sub(r'demo/digits/(\w+c)3w(\w*)_digits', r'cifar100/\g<1>24w\2_cifar100', name)
     assert real in CLASSIFIERS
-    real, ours = (Config.fromfile(CONFIGS / n).model for n in (real, name))
+    real, ours = (Config.fromfile(PATHS[n]).model for n in (real, name))
     assert not ours.backbone.pop('zero_init_residual')
     assert ours.backbone.pop('base_channels') == 64 / 8 and ours.head.in_channels == real.head.in_channels / 8
     real.backbone.base_width /= 8
@@ -247,7 +254,7 @@ def test_a_network_on_digits_is_figure_5s_with_an_eighth_of_the_channels(name):
 def test_digits_are_normalised_by_the_training_images(tmp_path):
     make_demo_data(tmp_path / 'demo', dict.fromkeys(COUNTS, 0) | {'digits/train': 500, 'digits/test': 10})
     pixels = np.stack([cv2.imread(str(p)) for p in (tmp_path / 'demo/digits/train').glob('*/*.png')])
-    preprocessor = Config.fromfile(CONFIGS / DIGITS[0]).model.data_preprocessor
+    preprocessor = Config.fromfile(PATHS[DIGITS[0]]).model.data_preprocessor
     assert preprocessor.mean == [pytest.approx(pixels.mean(), abs=0.1)] * 3
     assert preprocessor.std == [pytest.approx(pixels.std(), abs=0.1)] * 3
 
@@ -258,7 +265,7 @@ def test_digits_are_normalised_by_the_training_images(tmp_path):
 @pytest.mark.parametrize('name', [n for n in FILES if n.startswith('demo/') and n not in DIGITS])
 def test_a_demo_config_is_the_real_model(name):
     """Only initialization, what that freezes, the number of RoIs and the size of the input differ."""
-    real, demo = (Config.fromfile(CONFIGS / n).model for n in (name.removeprefix('demo/'), name))
+    real, demo = (Config.fromfile(PATHS[n]).model for n in (name.removeprefix('demo/'), name))
     for model in (real, demo):
         for _, node in preflight.walk(model):
             if node.get('type') == 'RandomSampler':
@@ -301,7 +308,7 @@ def test_deeplab_sees_output_stride_16_in_training_and_evaluation(name):
     rates = [m.dilation[0] for m in model.backbone.layer4.modules() if getattr(m, 'kernel_size', 0) == (3, 3)
              and isinstance(m, torch.nn.Conv2d)]  # fmt: skip
     assert sorted(set(rates)) == [2, 4, 8]  # rate 2 times the multi-grid 1, 2, 4
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = Config.fromfile(PATHS[name])
     assert cfg.model.decode_head.dilations == (1, 6, 12, 18)
     assert cfg.train_pipeline[3].crop_size == cfg.model.data_preprocessor.size == (513, 513)
     assert cfg.optim_wrapper.optimizer.lr == 0.007 and cfg.auto_scale_lr.base_batch_size == 16
@@ -309,7 +316,7 @@ def test_deeplab_sees_output_stride_16_in_training_and_evaluation(name):
 
 def test_input_is_normalised_as_the_weights_expect():
     for name in (n for n in FILES if not n.startswith(('cifar100', 'demo/digits'))):
-        preprocessor = Config.fromfile(CONFIGS / name).model.data_preprocessor
+        preprocessor = Config.fromfile(PATHS[name]).model.data_preprocessor
         to_rgb = preprocessor.to_rgb if name in CLASSIFIERS else preprocessor.bgr_to_rgb
         assert preprocessor.mean == [123.675, 116.28, 103.53] and to_rgb
         assert preprocessor.std == [58.395, 57.12, 57.375]
@@ -317,7 +324,7 @@ def test_input_is_normalised_as_the_weights_expect():
 
 @pytest.mark.parametrize('name', ['imagenet/r2n50_imagenet.py', 'cifar100/r2nx29_6c24w4s_cifar100.py'])
 def test_classifiers_train_by_the_papers_recipe(name):
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = Config.fromfile(PATHS[name])
     imagenet = 'imagenet' in name
     (steps,) = cfg.param_scheduler
     assert cfg.train_cfg.max_epochs == (100 if imagenet else 300)
@@ -329,7 +336,7 @@ def test_classifiers_train_by_the_papers_recipe(name):
 
 
 def test_key_points_are_tested_in_detected_boxes_or_by_one_option_in_true_ones():
-    path = str(CONFIGS / 'simplebaseline_r2n50_coco.py')
+    path = str(PATHS['simplebaseline_r2n50_coco.py'])
     detections = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
     assert load_config(path).test_dataloader.dataset.bbox_file.endswith(detections)
     cfg = load_config(path, {'test_dataloader.dataset.bbox_file': None})
@@ -363,7 +370,7 @@ def demo_root(tmp_path_factory):
 
 @pytest.mark.parametrize('name', EXPERIMENTS + DIGITS[:1])
 def test_reads_the_demo_data_with_only_the_root_changed(name, demo_root):
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = Config.fromfile(PATHS[name])
     text = re.sub("'data/(demo/)?", f"'{demo_root}/", cfg.pretty_text)
     cfg = Config.fromstring(text, '.py')
     preflight.check_data(cfg, 'train')
@@ -386,7 +393,7 @@ def test_reads_imagenet(name, size, tmp_path):
         (tmp_path / folder).mkdir(parents=True)
         cv2.imwrite(str(tmp_path / folder / 'x.jpg'), np.full((60, 80, 3), (255, 0, 0), np.uint8))
     options = {f'{phase}_dataloader.dataset.data_root': str(tmp_path) for phase in ('train', 'val', 'test')}
-    cfg = load_config(str(CONFIGS / f'imagenet/{name}_imagenet.py'), options)
+    cfg = load_config(str(PATHS[f'imagenet/{name}_imagenet.py']), options)
     preflight.check(cfg, 'train')
     preflight.check(cfg, 'test')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -414,7 +421,7 @@ def test_reads_cifar100(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR100, 'test_list', [['test', md5['test']]])
     monkeypatch.setitem(CIFAR100.meta, 'md5', md5['meta'])
     options = {f'{phase}_dataloader.dataset.data_root': str(tmp_path) for phase in ('train', 'val', 'test')}
-    cfg = load_config(str(CONFIGS / 'cifar100/rx29_8c64w_cifar100.py'), options)
+    cfg = load_config(str(PATHS['cifar100/rx29_8c64w_cifar100.py']), options)
     preflight.check(cfg, 'train')
     preflight.check(cfg, 'test')
     with DefaultScope.overwrite_default_scope('mmpretrain'):

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from make_data import COUNTS, make_demo_data
 from mmengine.runner import TestLoop as Loop
 
-from res2net_mm.datasets.demo import COUNTS, make_demo_data
 from res2net_mm.engine import CountImagesHook
 
 

@@ -12,7 +12,7 @@ import pytest
 from mmengine.config import Config
 
 ROOT = Path(__file__).parents[1]
-CONFIG = ROOT / 'configs' / 'demo' / 'faster_rcnn_r2n50_fpn_coco.py'
+CONFIG = ROOT / 'demo' / 'configs' / 'faster_rcnn_r2n50_fpn_coco.py'
 EXT = ROOT / 'res2net_mm' / 'ops' / 'ext.py'
 SUPPRESS = """
 import mmcv, torch

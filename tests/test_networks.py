@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from make_data import COUNTS, make_demo_data
 from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 
 from res2net_mm.config import load_config
-from res2net_mm.datasets.demo import COUNTS, make_demo_data
 
-CONFIGS = Path(__file__).parents[1] / 'configs' / 'demo'
+CONFIGS = Path(__file__).parents[1] / 'demo' / 'configs'
 OUTPUT_STRIDE_16 = dict(dilations=(1, 1, 1, 2))
 DLA = dict(type='res2net_mm.Res2NetDLA', depth=60)
 # The backbone; what it takes for output stride 16 (None: the config's own, ResNet's); its outputs' channels.

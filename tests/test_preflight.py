@@ -99,7 +99,7 @@ def test_advice_fits_the_data():
     assert 'prepare_data.py voc07 --root data/VOCdevkit' in preflight._advice('data/VOCdevkit/')
     assert 'prepare_data.py voc12aug --root data/VOCdevkit' in preflight._advice('data/VOCdevkit/VOC2012')
     assert 'ln -s WHERE_IT_IS data/VOCdevkit' in preflight._advice('data/VOCdevkit/VOC2012')
-    assert 'python tools/make_demo_data.py data/demo' in preflight._advice('data/demo/coco/')
+    assert "make demo makes the demo's data" in preflight._advice('data/demo/coco/')
     assert 'ln -s WHERE_IT_IS data/own' in preflight._advice('data/own/')
     assert 'ln -s WHERE_IT_IS /home/coco/data/coco\n' in preflight._advice('/home/coco/data/coco/annotations')
     assert '--root /data/MSCOCO/2017\n' in preflight._advice('/data/MSCOCO/2017')

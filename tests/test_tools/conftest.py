@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from res2net_mm.datasets.demo import COUNTS, make_demo_data
+from make_data import COUNTS, make_demo_data
 
 ROOT = Path(__file__).parents[2]
 TINY_CONFIG = """
-_base_ = '{root}/configs/demo/faster_rcnn_r2n50_fpn_coco.py'
+_base_ = '{root}/demo/configs/faster_rcnn_r2n50_fpn_coco.py'
 model = dict(
     backbone=dict(depth=(1, 1, 1, 1), base_channels=8, stem_channels=8, base_width=4),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=16),

@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-
-from res2net_mm.datasets.demo import COUNTS, make_demo_data
+from make_data import COUNTS, make_demo_data
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = 'backbone=dict(depth=(1, 1, 1, 1), base_channels=8, stem_channels=8, base_width=4'
@@ -40,8 +39,8 @@ def data(tmp_path_factory):
 
 @pytest.mark.parametrize('name,metric', [(n, m) for n, m in zip(CONFIGS, ('mIoU', 'coco/AP'))])
 def test_trains_tests_and_draws(name, metric, data, run, tmp_path):
-    demo = (ROOT / f'configs/demo/{name}.py').read_text().replace("'data/demo/", f"'{data}/")
-    demo = demo.replace("'../_base_", f"'{ROOT}/configs/_base_")
+    demo = (ROOT / f'demo/configs/{name}.py').read_text().replace("'data/demo/", f"'{data}/")
+    demo = demo.replace("'../../configs", f"'{ROOT}/configs")
     (tmp_path / 'base.py').write_text(demo)
     (tmp_path / 'tiny.py').write_text(
         "_base_ = ['base.py']\n"

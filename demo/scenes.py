@@ -1,4 +1,4 @@
-"""Draws the scenes of the demo data set: figures in a place, none hidden for the most part.
+"""The demo's scenes: figures in a place, none hidden for the most part.
 
 All of a scene is drawn from one random generator, so it is a function of its seed.
 """
@@ -8,46 +8,25 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from figures import FIGURES, KEYPOINTS, Figure, Sprite, ellipse, hsv, person, rounded, stripes
 
-from .demo_figures import (
-    FIGURES,
-    KEYPOINTS,
-    Figure,
-    Sprite,
-    ellipse,
-    hsv,
-    person,
-    rounded,
-    stripes,
-)
-
-# ---- backgrounds -------------------------------------------------------------------------------
+# ---- backgrounds: textured places in muted colors, so that the objects stand out -----------------
 
 
-def _clouding(rng: np.random.Generator, height: int, width: int, cell: int) -> np.ndarray:
+def clouding(rng, height: int, width: int, cell: int) -> np.ndarray:
     """(height, width, 1) smooth noise about 0 with features of ``cell`` pixels."""
     grid = rng.standard_normal((height // cell + 3, width // cell + 3)).astype(np.float32)
     return cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
 
 
-def background(rng: np.random.Generator, kind: str, width: int, height: int) -> tuple[np.ndarray, int]:
-    """A textured place in muted colours, so that the objects stand out.
-
-    Args:
-        rng (Generator): Draws everything.
-        kind (str): 'room', 'street', 'sea' or 'field'.
-        width (int): Width of the picture.
-        height (int): Height of the picture.
-
-    Returns:
-        tuple: (height, width, 3) float RGB picture, and the row where the ground begins.
-    """
+def background(rng, kind: str, width: int, height: int) -> tuple[np.ndarray, int]:
+    """A place ('room', 'street', 'sea' or 'field'), and the row where its ground begins."""
     horizon = int(height * rng.uniform(0.38, 0.58))
     image = np.empty((height, width, 3), np.float32)
     y, x = np.ogrid[:horizon, :width]
-    above = _wall(rng, x, y) if kind == 'room' else _sky(rng, width, horizon)
+    above = wall(rng, x, y) if kind == 'room' else sky(rng, width, horizon)
     if kind == 'street':
-        _draw_houses(rng, above)
+        draw_houses(rng, above)
     elif kind == 'field':
         hills = horizon - 14 - 14 * np.sin(x / width * rng.uniform(4, 9) + rng.uniform(0, 6))
         above[y > hills] = hsv(rng.uniform(50, 100), 0.2, 0.55)
@@ -59,39 +38,37 @@ def background(rng: np.random.Generator, kind: str, width: int, height: int) -> 
     across, away = (columns - width * rng.uniform(0.2, 0.8)) / near, 60 / near
     clear = np.clip(3 * near, 0, 1)  # far patterns fade instead of flickering
     image[horizon:] = GROUNDS[kind](rng, across, away, near, clear)
-    image *= 1 + 0.05 * _clouding(rng, height, width, 40)
+    image *= 1 + 0.05 * clouding(rng, height, width, 40)
     return np.clip(image, 0, 255, out=image), horizon
 
 
-def _wall(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def wall(rng, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """A wall with stripes, checks, bricks or dots, and a skirting board."""
     paint = hsv(rng.uniform(0, 360), rng.uniform(0.06, 0.2), rng.uniform(0.6, 0.85))
     period, style = int(rng.integers(14, 34)), rng.integers(4)
     half = period // 2
-    if style == 0:
-        marks = x // period % 2 + 0 * y
-    elif style == 1:
-        marks = (x // period + y // period) % 2
-    elif style == 2:
-        marks = 1.6 * ((y % half < 2) | ((x + y // half % 2 * half) % period < 2))
-    else:
-        marks = ((x % period - half) ** 2 + (y % period - half) ** 2 < 16) * 1
+    marks = (
+        x // period % 2 + 0 * y,
+        (x // period + y // period) % 2,
+        1.6 * ((y % half < 2) | ((x + y // half % 2 * half) % period < 2)),
+        ((x % period - half) ** 2 + (y % period - half) ** 2 < 16) * 1,
+    )[style]
     wall = paint * (1 - 0.09 * marks[..., None])
     wall[-7:] = 0.75 * paint
     return wall
 
 
-def _sky(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+def sky(rng, width: int, height: int) -> np.ndarray:
     """A sky that pales downwards, with clouds."""
     hue, pale = rng.uniform(195, 225), rng.uniform(0.05, 0.2)
     high = hsv(hue, pale + 0.2, rng.uniform(0.7, 0.92))
     low = hsv(hue + rng.uniform(-160, 20), pale, 0.93)
     mix = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
-    clouds = 0.5 * np.clip(_clouding(rng, height, width, 34) - 0.35, 0, 1)
+    clouds = 0.5 * np.clip(clouding(rng, height, width, 34) - 0.35, 0, 1)
     return (high * (1 - mix) + low * mix) * (1 - clouds) + 250 * clouds
 
 
-def _draw_houses(rng: np.random.Generator, sky: np.ndarray) -> None:
+def draw_houses(rng, sky: np.ndarray) -> None:
     """Draw a row of houses with windows at the foot of a sky."""
     height, width = sky.shape[:2]
     left = 0
@@ -104,21 +81,15 @@ def _draw_houses(rng: np.random.Generator, sky: np.ndarray) -> None:
         left = right
 
 
-def _floor(
-    rng: np.random.Generator, across: np.ndarray, away: np.ndarray, near: np.ndarray, clear: np.ndarray
-) -> np.ndarray:
+def floor(rng, across, away, near, clear) -> np.ndarray:
     """Tiles or planks."""
-    colour = hsv(rng.uniform(18, 40), rng.uniform(0.15, 0.4), rng.uniform(0.35, 0.6))
-    if rng.random() < 0.5:
-        marks = (np.floor(across / 45) + np.floor(away / 40)) % 2
-    else:
-        marks = np.floor(across / 30) % 2
-    return colour * (1 - 0.16 * marks * clear)[..., None]
+    color = hsv(rng.uniform(18, 40), rng.uniform(0.15, 0.4), rng.uniform(0.35, 0.6))
+    tiles = rng.random() < 0.5
+    marks = (np.floor(across / 45) + np.floor(away / 40) if tiles else np.floor(across / 30)) % 2
+    return color * (1 - 0.16 * marks * clear)[..., None]
 
 
-def _road(
-    rng: np.random.Generator, across: np.ndarray, away: np.ndarray, near: np.ndarray, clear: np.ndarray
-) -> np.ndarray:
+def road(rng, across, away, near, clear) -> np.ndarray:
     """Asphalt with a dashed line, and a pavement beyond."""
     dashes = (abs(across) < 9) & (np.floor(away / 35) % 2 > 0)
     road = hsv(220, 0.06, rng.uniform(0.35, 0.5)) * (1 + 0.5 * dashes * clear)[..., None]
@@ -126,11 +97,9 @@ def _road(
     return road
 
 
-def _sea(
-    rng: np.random.Generator, across: np.ndarray, away: np.ndarray, near: np.ndarray, clear: np.ndarray
-) -> np.ndarray:
+def sea(rng, across, away, near, clear) -> np.ndarray:
     """Waves, and a beach in front."""
-    bends = _clouding(rng, *near.shape, 22)[..., 0]
+    bends = clouding(rng, *near.shape, 22)[..., 0]
     waves = np.sin(1.3 * away + 0.02 * across + 2 * bends)
     water = hsv(rng.uniform(180, 205), rng.uniform(0.3, 0.5), rng.uniform(0.5, 0.7))
     sea = water * (0.88 + 0.2 * near + 0.09 * waves * clear)[..., None]
@@ -141,19 +110,17 @@ def _sea(
     return sea
 
 
-def _meadow(
-    rng: np.random.Generator, across: np.ndarray, away: np.ndarray, near: np.ndarray, clear: np.ndarray
-) -> np.ndarray:
+def meadow(rng, across, away, near, clear) -> np.ndarray:
     """Dry grass with furrows."""
     grass = hsv(rng.uniform(48, 75), rng.uniform(0.25, 0.42), rng.uniform(0.55, 0.72))
     furrows = np.sin(across / rng.uniform(8, 16)) * clear
-    return grass * (1 + 0.05 * furrows[..., None] + 0.08 * _clouding(rng, *near.shape, 6))
+    return grass * (1 + 0.05 * furrows[..., None] + 0.08 * clouding(rng, *near.shape, 6))
 
 
-GROUNDS = {'room': _floor, 'street': _road, 'sea': _sea, 'field': _meadow}
+GROUNDS = {'room': floor, 'street': road, 'sea': sea, 'field': meadow}
 
 
-def distractor(rng: np.random.Generator) -> Figure:
+def distractor(rng) -> Figure:
     """A rock, a ball, a star or a ring: something that is no object of any category."""
     figure = Figure()
     tint = hsv(rng.uniform(0, 360), rng.uniform(0.05, 0.4), rng.uniform(0.4, 0.8))
@@ -211,21 +178,16 @@ class Instance:
     truncated: bool
 
 
-@dataclass
-class Scene:
-    """A picture, (h, w, 3) RGB uint8, and its instances from back to front."""
-
-    image: np.ndarray
-    instances: list[Instance]
-
-
-def draw_scene(seed: Sequence[int], empty: bool = False, crowd: bool = False) -> Scene:
+def draw_scene(seed: Sequence[int], empty=False, crowd=False) -> tuple[np.ndarray, list[Instance]]:
     """Draw a scene; equal arguments give equal scenes.
 
     Args:
         seed (Sequence[int]): Non-negative numbers that name the scene.
-        empty (bool): Leave it without objects. Defaults to False.
-        crowd (bool): Add a crowd of people far away. Defaults to False.
+        empty (bool): Leave it without objects.
+        crowd (bool): Add a crowd of people far away.
+
+    Returns:
+        tuple: A picture, (h, w, 3) RGB uint8, and its instances from back to front.
     """
     rng = np.random.default_rng(seed)
     long, short = int(rng.integers(272, 321)), int(rng.integers(200, 257))
@@ -238,37 +200,32 @@ def draw_scene(seed: Sequence[int], empty: bool = False, crowd: bool = False) ->
     for _ in range(rng.integers(3, 7)):
         sprite = distractor(rng).render(rng, rng.uniform(10, 34), light=light)
         sprite.corner = (int(rng.uniform(0, width)), int(rng.uniform(horizon - 10, height)))
-        _shadow(image, sprite)
+        shadow(image, sprite)
         sprite.paste(image)
 
-    sprites = []
-    if crowd:
-        sprites.append(_crowd(rng, width, horizon, light))
-    sides = [] if empty else _sides(rng)
-    for side in sides:
-        sprite = _sprite(rng, kind, side, light)
-        _place(rng, sprite, sprites, width, height, horizon)
+    sprites = [draw_crowd(rng, width, horizon, light)] if crowd else []
+    for side in [] if empty else sides(rng):
+        place(rng, draw_sprite(rng, kind, side, light), sprites, width, height, horizon)
     sprites.sort(key=lambda s: s.bottom)
     for sprite in sprites:
         if sprite.category not in ('airplane', 'boat'):
-            _shadow(image, sprite)
+            shadow(image, sprite)
         sprite.paste(image)
 
     instances, covered = [], np.zeros((height, width), bool)
     for sprite in reversed(sprites):
         whole = sprite.mask(width, height)
-        mask = _without_slivers(whole & ~covered)
+        mask = without_slivers(whole & ~covered)
         truncated = np.count_nonzero(mask) < 0.95 * np.count_nonzero(sprite.alpha >= 0.5)
-        instances.append(
-            Instance(sprite.category, mask, _scene_keypoints(sprite, mask), sprite.crowd, truncated)
-        )
+        keypoints = scene_keypoints(sprite, mask)
+        instances.append(Instance(sprite.category, mask, keypoints, sprite.crowd, truncated))
         covered |= whole
     image *= rng.uniform(0.88, 1.08)
     image += rng.standard_normal(image.shape, np.float32) * rng.uniform(2, 6)
-    return Scene(np.clip(np.rint(image), 0, 255).astype(np.uint8), instances[::-1])
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8), instances[::-1]
 
 
-def _sides(rng: np.random.Generator) -> list[float]:
+def sides(rng) -> list[float]:
     """Sizes of a scene's objects, the largest first, as it is the hardest to find a place for."""
     count = rng.choice([3, 4, 5, 6, 7], p=[0.2, 0.25, 0.25, 0.2, 0.1])
     groups = rng.choice(3, count, p=SIDE_SHARES)
@@ -276,7 +233,8 @@ def _sides(rng: np.random.Generator) -> list[float]:
     return sorted((rng.uniform(*SIDES[group]) for group in groups), reverse=True)
 
 
-def _sprite(rng: np.random.Generator, kind: str, side: float, light: tuple[float, float]) -> Sprite:
+def draw_sprite(rng, kind: str, side: float, light: tuple[float, float]) -> Sprite:
+    """An object that may be in such a place, stretched and turned a little."""
     category = str(rng.choice(list(FIGURES), p=PLACES[kind]))
     figure = FIGURES[category](rng)
     turn = {'airplane': 18, 'boat': 7}.get(category, 4)
@@ -290,9 +248,7 @@ def _sprite(rng: np.random.Generator, kind: str, side: float, light: tuple[float
     return figure.render(rng, scale, rng.uniform(-turn, turn), mirror, light)
 
 
-def _place(
-    rng: np.random.Generator, sprite: Sprite, sprites: list[Sprite], width: int, height: int, horizon: int
-) -> None:
+def place(rng, sprite: Sprite, sprites: list[Sprite], width: int, height: int, horizon: int) -> None:
     """Add the sprite to the scene where nothing gets hidden too much, if such a place is found."""
     w, h = sprite.size
     area = np.count_nonzero(sprite.alpha >= 0.5)
@@ -308,48 +264,41 @@ def _place(
             y = int(rng.uniform(0.0, 0.12) * height)
         sprite.corner = x, y
         inside = np.count_nonzero(sprite.mask(width, height))
-        if inside >= min_inside * area and _all_visible(sprites + [sprite], width, height):
+        if inside >= min_inside * area and all_visible(sprites + [sprite], width, height):
             sprites.append(sprite)
             return
 
 
-def _all_visible(sprites: Sequence[Sprite], width: int, height: int) -> bool:
+def all_visible(sprites: Sequence[Sprite], width: int, height: int) -> bool:
     """Whether enough of each sprite is seen."""
-    covered = np.zeros((height, width), bool)
-    covered_by = {}
+    covered, covered_by = np.zeros((height, width), bool), {}
     for sprite in sorted(sprites, key=lambda s: s.bottom, reverse=True):
         mask = sprite.mask(width, height)
-        area = np.count_nonzero(mask)
         alike = covered_by.setdefault(sprite.category, np.zeros_like(covered))
-        if (
-            np.count_nonzero(mask & ~covered) < MIN_VISIBLE * area
-            or np.count_nonzero(mask & ~alike) < MIN_VISIBLE_ALIKE * area
-        ):
-            return False
-        covered |= mask
-        alike |= mask
+        for cover, least in ((covered, MIN_VISIBLE), (alike, MIN_VISIBLE_ALIKE)):
+            if np.count_nonzero(mask & ~cover) < least * np.count_nonzero(mask):
+                return False
+            cover |= mask
     return True
 
 
-def _crowd(rng: np.random.Generator, width: int, horizon: int, light: tuple[float, float]) -> Sprite:
+def draw_crowd(rng, width: int, horizon: int, light: tuple[float, float]) -> Sprite:
     """A row of many tiny people as one sprite."""
     people = [person(rng).render(rng, rng.uniform(20, 27), light=light) for _ in range(rng.integers(12, 20))]
     tall = max(p.size[1] for p in people) + 4
-    wide, step = 4, 9
+    x = 0
     for p in people:
-        p.corner = wide - 4, tall - p.size[1] - int(rng.integers(0, 4))
-        wide = p.corner[0] + 4 + step + int(rng.integers(0, 4))
+        p.corner = x, tall - p.size[1] - int(rng.integers(0, 4))
+        x += 9 + int(rng.integers(0, 4))
     long = max(p.corner[0] + p.size[0] for p in people)
     layer = np.zeros((tall, long, 4), np.float32)
     for p in sorted(people, key=lambda p: p.bottom):
-        there, here = p.windows(long, tall)
-        layer[there] = layer[there] * (1 - p.alpha[here][..., None])
-        layer[there] += np.dstack([p.image, p.alpha])[here]
+        Sprite('', np.dstack([p.image, p.alpha]), p.alpha, corner=p.corner).paste(layer)
     corner = int(rng.uniform(0, max(width - long, 1))), horizon + int(rng.integers(8, 20)) - tall
     return Sprite('person', layer[..., :3], layer[..., 3], crowd=True, corner=corner)
 
 
-def _shadow(image: np.ndarray, sprite: Sprite) -> None:
+def shadow(image: np.ndarray, sprite: Sprite) -> None:
     """Darken the ground under a sprite."""
     w, soft = sprite.size[0], max(sprite.size[0] / 30, 1)
     half, thick = max(w * 45 // 100, 2), max(w // 12, 2)
@@ -361,7 +310,7 @@ def _shadow(image: np.ndarray, sprite: Sprite) -> None:
     Sprite('', np.zeros((*dark.shape, 3), np.float32), alpha, corner=corner).paste(image)
 
 
-def _without_slivers(mask: np.ndarray) -> np.ndarray:
+def without_slivers(mask: np.ndarray) -> np.ndarray:
     """The mask without pieces that no annotator would see."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     if count <= 2:
@@ -372,7 +321,7 @@ def _without_slivers(mask: np.ndarray) -> np.ndarray:
     return keep[labels]
 
 
-def _scene_keypoints(sprite: Sprite, mask: np.ndarray) -> np.ndarray | None:
+def scene_keypoints(sprite: Sprite, mask: np.ndarray) -> np.ndarray | None:
     """A sprite's key points in a scene in which ``mask`` of it is seen, in COCO's terms."""
     if sprite.keypoints is None:
         return None

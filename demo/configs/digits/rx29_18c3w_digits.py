@@ -1,5 +1,5 @@
 """Fig. 5, small (cardinality): ResNeXt-29 18c3w on digits, narrow."""
 
-_base_ = ['../../_base_/demo_digits.py']
+_base_ = ['../_base_/digits.py']
 
 model = dict(backbone=dict(depth=29, groups=18, scales=1))

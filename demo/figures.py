@@ -1,7 +1,6 @@
-"""Draws the things of the demo data set: people, cars, boats ...
+"""The things in the demo's scenes: people, cars, boats ..., as flat shapes from back to front.
 
-A thing is a :class:`Figure`, flat shapes from back to front in units of its own size. Rendered, it
-is a :class:`Sprite`.
+A :class:`Figure` has units of its own size; drawn at a scale it is a :class:`Sprite`.
 """
 
 import colorsys
@@ -11,78 +10,62 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-Colour = np.ndarray  # RGB, 0 to 255
+Color = np.ndarray  # RGB, 0 to 255
 Points = np.ndarray  # (n, 2), x to the right and y down
 
-KEYPOINTS = (
-    'nose',
-    'left_eye',
-    'right_eye',
-    'left_ear',
-    'right_ear',
-    'left_shoulder',
-    'right_shoulder',
-    'left_elbow',
-    'right_elbow',
-    'left_wrist',
-    'right_wrist',
-    'left_hip',
-    'right_hip',
-    'left_knee',
-    'right_knee',
-    'left_ankle',
-    'right_ankle',
-)
-
+SIDED = 'eye ear shoulder elbow wrist hip knee ankle'.split()
+KEYPOINTS = ('nose', *(f'{side}_{part}' for part in SIDED for side in ('left', 'right')))  # in COCO's order
 
 # ---- shapes ------------------------------------------------------------------------------------
 
 
-def ellipse(x: float, y: float, rx: float, ry: float, angle: float = 0.0, n: int = 28) -> Points:
-    """Outline of an ellipse with half axes ``rx`` and ``ry``, turned by ``angle`` degrees."""
-    t = np.arange(n) * (2 * np.pi / n)
-    return np.stack([rx * np.cos(t), ry * np.sin(t)], 1) @ _rotation(angle).T + (x, y)
+def rotation(degrees: float) -> np.ndarray:
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return np.array([(c, -s), (s, c)])
+
+
+def polygon(*xy: float) -> Points:
+    """The outline x, y, x, y, ..."""
+    return np.reshape(np.array(xy, float), (-1, 2))
 
 
 def box(x0: float, y0: float, x1: float, y1: float) -> Points:
-    """Outline of an axis-aligned rectangle."""
-    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], float)
+    return polygon(x0, y0, x1, y0, x1, y1, x0, y1)
+
+
+def ellipse(x: float, y: float, rx: float, ry: float, n: int = 28) -> Points:
+    t = np.arange(n) * (2 * np.pi / n)
+    return np.stack([rx * np.cos(t), ry * np.sin(t)], 1) + (x, y)
 
 
 def capsule(p: Sequence[float], q: Sequence[float], rp: float, rq: float) -> Points:
-    """Outline of a limb: the convex hull of a circle about ``p`` and a circle about ``q``."""
+    """A limb: the convex hull of a circle about ``p`` and a circle about ``q``."""
     ends = np.concatenate([ellipse(*p, rp, rp), ellipse(*q, rq, rq)]).astype(np.float32)
     return cv2.convexHull(ends)[:, 0].astype(float)
 
 
-def symmetric(right: Sequence[Sequence[float]]) -> Points:
+def symmetric(*xy: float) -> Points:
     """The outline whose right half, from the top down, is given."""
-    right = np.asarray(right, float)
+    right = polygon(*xy)
     return np.concatenate([right, right[::-1] * (-1, 1)])
 
 
-def rounded(points: Sequence[Sequence[float]], times: int = 2) -> Points:
+def rounded(points: Points, times: int = 2) -> Points:
     """The polygon with its corners cut ``times`` times (Chaikin's scheme)."""
-    points = np.asarray(points, float)
     for _ in range(times):
         after = np.roll(points, -1, axis=0)
         points = np.stack([0.8 * points + 0.2 * after, 0.2 * points + 0.8 * after], 1).reshape(-1, 2)
     return points
 
 
-def _rotation(degrees: float) -> np.ndarray:
-    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    return np.array([(c, -s), (s, c)])
-
-
-def hsv(hue: float, saturation: float, value: float) -> Colour:
-    """A colour from its hue in degrees, and saturation and value in 0 ... 1."""
+def hsv(hue: float, saturation: float, value: float) -> Color:
+    """A color from its hue in degrees, and saturation and value in 0 ... 1."""
     return 255 * np.array(colorsys.hsv_to_rgb(hue % 360 / 360, saturation, value), np.float32)
 
 
 def stripes(period: float, angle: float = 0.0) -> Callable:
     """A pattern for :meth:`Figure.add`: bands, level ones at angle 0."""
-    direction = _rotation(angle)[:, 1]
+    direction = rotation(angle)[:, 1]
     return lambda xy: (xy @ direction / period) % 1 < 0.5
 
 
@@ -96,18 +79,18 @@ def dots(period: float) -> Callable:
 
 @dataclass
 class Part:
-    """One flat shape of a figure: where the ``pattern`` holds, it has the ``accent`` colour."""
+    """One flat shape: where the ``pattern`` holds, it has the ``accent`` color."""
 
     outline: Points
-    colour: Colour
-    name: str
+    color: Color
+    name: str = ''
     pattern: Callable | None = None
-    accent: Colour | None = None
+    accent: Color | None = None
 
 
 @dataclass
 class Figure:
-    """A thing as flat shapes from back to front, about 1 unit high or long.
+    """A thing as shapes from back to front, about 1 unit high or long.
 
     Attributes:
         category (str): COCO's name of the category, '' for a thing nobody annotates.
@@ -119,16 +102,9 @@ class Figure:
     parts: list[Part] = field(default_factory=list)
     keypoints: dict[str, tuple[Points, bool, tuple[str, ...]]] = field(default_factory=dict)
 
-    def add(
-        self,
-        outline: Sequence[Sequence[float]],
-        colour: Colour,
-        name: str = '',
-        pattern: Callable | None = None,
-        accent: Colour | None = None,
-    ) -> None:
-        """Draw a shape in front of what is there."""
-        self.parts.append(Part(np.asarray(outline, float), colour, name, pattern, accent))
+    def add(self, *part) -> None:
+        """Draw a :class:`Part` in front of what is there."""
+        self.parts.append(Part(*part))
 
     def area(self) -> float:
         """Area of the silhouette in square units."""
@@ -140,78 +116,67 @@ class Figure:
             cv2.fillPoly(canvas, [np.rint((part.outline - low) * unit).astype(np.int32)], 1)
         return np.count_nonzero(canvas) / unit**2
 
-    def render(
-        self,
-        rng: np.random.Generator,
-        scale: float,
-        angle: float = 0.0,
-        mirror: bool = False,
-        light: tuple[float, float] = (-0.6, -0.8),
-    ) -> 'Sprite':
+    def render(self, rng, scale: float, angle=0.0, mirror=False, light=(-0.6, -0.8)) -> 'Sprite':
         """Draw the figure anti-aliased, every part shaded towards the light, with a little grain.
 
         Args:
             rng (Generator): Draws the grain.
             scale (float): Pixels per unit.
-            angle (float): Turn in degrees, clockwise as seen. Defaults to 0.
-            mirror (bool): Flip left and right. Not for figures with key points. Defaults to False.
-            light (tuple): Direction towards the light. Defaults to (-.6, -.8), the upper left.
+            angle (float): Turn in degrees, clockwise as seen.
+            mirror (bool): Flip left and right. Not for figures with key points.
+            light (tuple): Direction towards the light. Defaults to the upper left.
         """
         assert not (mirror and self.keypoints), 'a mirrored person would have its sides swapped'
-        linear = scale * _rotation(angle) @ np.diag([-1.0 if mirror else 1.0, 1.0])
+        linear = scale * rotation(angle) @ np.diag([-1.0 if mirror else 1.0, 1.0])
         points = np.concatenate([part.outline for part in self.parts]) @ linear.T
         low = np.floor(points.min(0)) - 1
         width, height = (np.ceil(points.max(0)) + 1 - low).astype(int)
         fine = 2 if max(width, height) > 64 else 4  # supersampling
-        # Which part is in front where, counted from 1; for each its colour and its shade's plane.
+        # Which part is in front where, counted from 1; for each its color and its shade's plane.
         owners = np.zeros((height * fine, width * fine), np.uint8)
-        colours, shades = np.zeros((2, len(self.parts) + 1, 3), np.float32)
+        colors, shades = np.zeros((2, len(self.parts) + 1, 3), np.float32)
         for index, part in enumerate(self.parts, 1):
             outline = (part.outline @ linear.T - low) * fine
             cv2.fillPoly(owners, [np.rint(16 * outline).astype(np.int32)], index, shift=4)
             slope = 0.55 * np.array(light) / max(np.ptp(outline, axis=0).max(), 1)
-            colours[index] = part.colour
+            colors[index] = part.color
             shades[index] = *slope, 1 - slope @ outline.mean(0)
-        image = np.take(colours, owners, axis=0)
+        image = np.take(colors, owners, axis=0)
         for index, part in enumerate(self.parts, 1):
             if part.pattern is not None:
                 y, x = np.nonzero(owners == index)
-                own = (np.stack([x, y], 1) / fine + low) @ np.linalg.inv(linear).T
-                marked = part.pattern(own)
+                marked = part.pattern((np.stack([x, y], 1) / fine + low) @ np.linalg.inv(linear).T)
                 image[y[marked], x[marked]] = part.accent
         y, x = np.ogrid[: height * fine, : width * fine]
         x_slope, y_slope, shade = (np.take(column, owners) for column in shades.T)
         shade += x_slope * x.astype(np.float32) + y_slope * y.astype(np.float32)
-        image *= shade[..., None]
-        np.clip(image, 0, 255, out=image)
+        image = np.clip(image * shade[..., None], 0, 255)
 
         inside = (owners > 0).astype(np.float32)
         alpha = cv2.resize(inside, (width, height), interpolation=cv2.INTER_AREA)
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         image *= 1 + 0.05 * rng.standard_normal((height, width, 1), np.float32)
-        keypoints = None
-        if self.keypoints:
-            keypoints = np.zeros((len(KEYPOINTS), 3))
-            for row, name in zip(keypoints, KEYPOINTS, strict=True):
-                position, seen, carriers = self.keypoints[name]
-                row[:2] = linear @ position - low
-                x, y = (row[:2] * fine).astype(int)
-                owner = self.parts[owners[y, x] - 1].name if owners[y, x] else None
-                row[2] = 2 if seen and owner in carriers else 1
+        keypoints = np.zeros((len(KEYPOINTS), 3)) if self.keypoints else None
+        for index, name in enumerate(KEYPOINTS if self.keypoints else ()):
+            position, seen, carriers = self.keypoints[name]
+            point = linear @ position - low
+            x, y = (point * fine).astype(int)
+            owner = self.parts[owners[y, x] - 1].name if owners[y, x] else None
+            keypoints[index] = *point, 2 if seen and owner in carriers else 1
         return Sprite(self.category, image, alpha, keypoints)
 
 
 @dataclass
 class Sprite:
-    """A rendered figure.
+    """A figure as it was drawn.
 
     Attributes:
         category (str): COCO's name of the category.
         image (ndarray): (h, w, 3) RGB, 0 to 255, multiplied by ``alpha``.
         alpha (ndarray): (h, w) coverage, 0 to 1.
         keypoints (ndarray | None): (17, 3) x, y, and 2 (seen) or 1 (hidden by the own body).
-        crowd (bool): Many people as one. Defaults to False.
-        corner (tuple): x and y of the upper left corner in the scene. Defaults to (0, 0).
+        crowd (bool): Many people as one.
+        corner (tuple): x and y of the upper left corner in the scene.
     """
 
     category: str
@@ -254,12 +219,11 @@ class Sprite:
 # ---- the categories ----------------------------------------------------------------------------
 
 
-def _limb_angles(rng: np.random.Generator, pose: str, side: int, waver: int, step: int) -> tuple[float, ...]:
+def limb_angles(rng, pose: str, side: int, waver: int, step: int) -> tuple[float, ...]:
     """Degrees from hanging down, of an arm and a leg of one side (left 1, right -1).
 
-    Returns:
-        tuple: Upper arm outward and forward, forearm outward and forward, thigh outward and forward,
-        and how far the knee bends. The ``waver`` side waves, ``step`` says which leg is in front.
+    They are: upper arm outward and forward, forearm outward and forward, thigh outward and forward, and how
+    far the knee bends. The ``waver`` side waves, ``step`` says which leg is in front.
     """
     out, fore = rng.uniform(8, 24), rng.uniform(-12, 12)
     out2, fore2 = out - rng.uniform(0, 18), fore + rng.uniform(5, 30)
@@ -281,12 +245,11 @@ def _limb_angles(rng: np.random.Generator, pose: str, side: int, waver: int, ste
     return out, fore, out2, fore2, leg_out, leg_fore, knee_bend
 
 
-def person(rng: np.random.Generator) -> Figure:
+def person(rng) -> Figure:
     """A person standing, walking, waving ... seen from the front, aside or from behind."""
     figure = Figure('person')
-    pose = str(
-        rng.choice(['stand', 'wave', 'akimbo', 'walk', 'stretch', 'jump'], p=[0.2, 0.2, 0.15, 0.2, 0.15, 0.1])
-    )
+    poses = dict(stand=0.2, wave=0.2, akimbo=0.15, walk=0.2, stretch=0.15, jump=0.1)
+    pose = str(rng.choice(list(poses), p=list(poses.values())))
     yaw = rng.uniform(-35, 35)
     if pose == 'walk':
         yaw = rng.choice([-1, 1]) * rng.uniform(35, 80)
@@ -305,9 +268,8 @@ def person(rng: np.random.Generator) -> Figure:
 
     def bone(start: np.ndarray, side: int, outward: float, forward: float, length: float) -> np.ndarray:
         out, fore = np.deg2rad(outward), np.deg2rad(forward)
-        return start + length * np.array(
-            [side * np.sin(out), np.cos(out) * np.cos(fore), np.cos(out) * np.sin(fore)]
-        )
+        along = [side * np.sin(out), np.cos(out) * np.cos(fore), np.cos(out) * np.sin(fore)]
+        return start + length * np.array(along)
 
     skin = hsv(rng.uniform(18, 30), rng.uniform(0.3, 0.6), rng.uniform(0.5, 0.98))
     hair = hsv(rng.uniform(15, 45), rng.uniform(0.2, 0.8), rng.uniform(0.08, 0.5))
@@ -325,7 +287,7 @@ def person(rng: np.random.Generator) -> Figure:
     for name, side in (('left', 1), ('right', -1)):
         shoulder = np.array([side * 0.11 * girth, 0.235, 0])
         hip = np.array([side * 0.062 * girth, 0.54, 0])
-        out, fore, out2, fore2, leg_out, leg_fore, knee_bend = _limb_angles(rng, pose, side, waver, step)
+        out, fore, out2, fore2, leg_out, leg_fore, knee_bend = limb_angles(rng, pose, side, waver, step)
         elbow = bone(shoulder, side, out, fore, 0.16)
         wrist = bone(elbow, side, out2, fore2, 0.145)
         knee = bone(hip, side, leg_out, leg_fore, 0.215)
@@ -363,35 +325,30 @@ def person(rng: np.random.Generator) -> Figure:
     hips = np.hypot(0.115 * girth * cos, 0.09 * girth * sin)
     if skirt:
         hem = hips + rng.uniform(0.02, 0.07)
-        figure.add([(-hips, 0.5), (hips, 0.5), (hem, 0.7), (-hem, 0.7)], trousers, 'hips')
+        figure.add(polygon(-hips, 0.5, hips, 0.5, hem, 0.7, -hem, 0.7), trousers, 'hips')
     else:
         figure.add(rounded(box(-hips, 0.48, hips, 0.595)), trousers, 'hips')
     figure.add(capsule((0, 0.15), (0, 0.22), 0.035 * girth, 0.045 * girth), skin, 'neck')
-    half = [(0.55 * shoulders, 0.19), (shoulders, 0.215), (0.92 * shoulders, 0.32), (hips, 0.53)]
-    figure.add(rounded(symmetric(half)), shirt, 'torso', pattern, shirt_accent)
+    torso = symmetric(0.55 * shoulders, 0.19, shoulders, 0.215, 0.92 * shoulders, 0.32, hips, 0.53)
+    figure.add(rounded(torso), shirt, 'torso', pattern, shirt_accent)
 
-    centre = np.array([0, 0.095, 0])
-    figure.add(ellipse(*flat(centre), 1.07 * rx, 1.07 * ry), hair, 'hair')
-    points = {
-        'nose': (0, 0.25, 0.95),
-        'left_eye': (0.4, -0.02, 0.8),
-        'right_eye': (-0.4, -0.02, 0.8),
-        'left_ear': (1.02, 0.1, -0.1),
-        'right_ear': (-1.02, 0.1, -0.1),
-    }
-    points = {k: centre + np.array(v) * (rx, ry, rx) for k, v in points.items()}
+    center = np.array([0, 0.095, 0])
+    figure.add(ellipse(*flat(center), 1.07 * rx, 1.07 * ry), hair, 'hair')
+    eye, ear = np.array([0.4, -0.02, 0.8]), np.array([1.02, 0.1, -0.1])
+    points = dict(nose=(0, 0.25, 0.95), left_eye=eye, right_eye=eye * (-1, 1, 1))
+    points |= dict(left_ear=ear, right_ear=ear * (-1, 1, 1))
+    points = {k: center + np.array(v) * (rx, ry, rx) for k, v in points.items()}
     ears = [name for name in ('left_ear', 'right_ear') if depth(points[name]) < 0.6 * rx]
     for name in ears:
         figure.add(ellipse(*flat(points[name]), 0.2 * rx, 0.24 * ry), 0.92 * skin, name)
     if facing:
-        figure.add(
-            ellipse(*flat(centre + np.array([0, 0.16 * ry, 0.3 * rx])), 0.84 * rx, 0.86 * ry), skin, 'face'
-        )
+        middle = flat(center + np.array([0, 0.16 * ry, 0.3 * rx]))
+        figure.add(ellipse(*middle, 0.84 * rx, 0.86 * ry), skin, 'face')
         for name in ('left_eye', 'right_eye'):
             figure.add(ellipse(*flat(points[name]), 0.15 * rx, 0.13 * ry), hsv(0, 0, 0.97), 'face')
             figure.add(ellipse(*flat(points[name]), 0.09 * rx, 0.11 * ry), hsv(220, 0.4, 0.12), 'face')
         figure.add(ellipse(*flat(points['nose']), 0.11 * rx, 0.13 * ry), 0.8 * skin, 'face')
-        mouth = flat(centre + np.array([0, 0.6 * ry, 0.75 * rx]))
+        mouth = flat(center + np.array([0, 0.6 * ry, 0.75 * rx]))
         figure.add(ellipse(*mouth, 0.26 * rx, 0.07 * ry), hsv(355, 0.6, 0.55), 'face')
     elif long_hair:
         figure.add(rounded(box(-1.1 * rx, 0.06, 1.1 * rx, 0.1 + rng.uniform(1.2, 1.8) * ry)), hair)
@@ -405,83 +362,48 @@ def person(rng: np.random.Generator) -> Figure:
         figure.keypoints[name] = flat(points[name]), name in ears, (name,)
     for name, (shoulder, elbow, wrist, hip, knee, ankle) in limbs.items():
         trunk_seen = name == near or abs(sin) < 0.75
-        carriers = f'{name}_arm', 'torso'
-        figure.keypoints[f'{name}_shoulder'] = flat(shoulder), trunk_seen, carriers
-        figure.keypoints[f'{name}_elbow'] = flat(elbow), True, carriers[:1]
-        figure.keypoints[f'{name}_wrist'] = flat(wrist), True, carriers[:1]
-        carriers = f'{name}_leg', 'hips', 'torso'
-        figure.keypoints[f'{name}_hip'] = flat(hip), trunk_seen, carriers
-        figure.keypoints[f'{name}_knee'] = flat(knee), True, carriers[:1]
-        figure.keypoints[f'{name}_ankle'] = flat(ankle), True, carriers[:1]
+        for part, at, seen, carriers in (
+            ('shoulder', shoulder, trunk_seen, ('arm', 'torso')),
+            ('elbow', elbow, True, ('arm',)),
+            ('wrist', wrist, True, ('arm',)),
+            ('hip', hip, trunk_seen, ('leg', 'hips', 'torso')),
+            ('knee', knee, True, ('leg',)),
+            ('ankle', ankle, True, ('leg',)),
+        ):
+            carriers = f'{name}_{carriers[0]}', *carriers[1:]
+            figure.keypoints[f'{name}_{part}'] = flat(at), seen, carriers
     return figure
 
 
-def car(rng: np.random.Generator) -> Figure:
+def car(rng) -> Figure:
     """A car from its side, in warm paint."""
     figure = Figure('car')
     paint = hsv(rng.uniform(-15, 55), rng.uniform(0.75, 0.95), rng.uniform(0.7, 0.95))
-    glass, black = hsv(200, rng.uniform(0.1, 0.3), rng.uniform(0.6, 0.9)), hsv(0, 0, 0.1)
+    glass = hsv(200, rng.uniform(0.1, 0.3), rng.uniform(0.6, 0.9))
     roof, rear, front = rng.uniform(-0.24, -0.17), rng.uniform(-0.44, -0.3), rng.uniform(0.08, 0.2)
     nose = front + rng.uniform(0.1, 0.18)
-    figure.add(
-        rounded(
-            [
-                (rear - 0.06, 0),
-                (rear + 0.04, roof),
-                (front, roof),
-                (nose, 0),
-                (nose, 0.06),
-                (rear - 0.06, 0.06),
-            ]
-        ),
-        0.95 * paint,
-    )
-    middle = (rear + front) / 2 + 0.03
-    figure.add(
-        [
-            (rear + 0.01, -0.01),
-            (rear + 0.07, roof + 0.035),
-            (middle - 0.015, roof + 0.035),
-            (middle - 0.015, -0.01),
-        ],
-        glass,
-    )
-    figure.add(
-        [
-            (middle + 0.015, -0.01),
-            (middle + 0.015, roof + 0.035),
-            (front - 0.015, roof + 0.035),
-            (nose - 0.05, -0.01),
-        ],
-        glass,
-    )
-    figure.add(
-        rounded(
-            [
-                (-0.5, 0.03),
-                (-0.47, -0.01),
-                (nose, -0.02),
-                (0.47, 0.02),
-                (0.5, 0.07),
-                (0.5, 0.17),
-                (-0.5, 0.17),
-            ]
-        ),
-        paint,
-    )
+    middle, top = (rear + front) / 2 + 0.03, roof + 0.035
+    cabin = polygon(rear - 0.06, 0, rear + 0.04, roof, front, roof, nose, 0, nose, 0.06, rear - 0.06, 0.06)
+    figure.add(rounded(cabin), 0.95 * paint)
+    for window in (
+        polygon(rear + 0.01, -0.01, rear + 0.07, top, middle - 0.015, top, middle - 0.015, -0.01),
+        polygon(middle + 0.015, -0.01, middle + 0.015, top, front - 0.015, top, nose - 0.05, -0.01),
+    ):
+        figure.add(window, glass)
+    body = polygon(-0.5, 0.03, -0.47, -0.01, nose, -0.02, 0.47, 0.02, 0.5, 0.07, 0.5, 0.17, -0.5, 0.17)
+    figure.add(rounded(body), paint)
     figure.add(box(-0.5, 0.125, 0.5, 0.165), hsv(0, 0, 0.25))
     figure.add(box(middle - 0.006, 0, middle + 0.006, 0.12), 0.6 * paint)
     figure.add(box(middle - 0.07, 0.03, middle - 0.03, 0.043), 0.5 * paint)
     figure.add(ellipse(0.465, 0.06, 0.022, 0.026), hsv(55, 0.3, 1.0))
     figure.add(box(-0.5, 0.04, -0.475, 0.09), hsv(0, 0.95, 0.6))
     for x in (-0.29, 0.29):
-        figure.add(ellipse(x, 0.16, 0.105, 0.105), black)
-        figure.add(ellipse(x, 0.16, 0.055, 0.055), hsv(0, 0, 0.75))
-        figure.add(ellipse(x, 0.16, 0.018, 0.018), hsv(0, 0, 0.3))
+        for radius, gray in ((0.105, 0.1), (0.055, 0.75), (0.018, 0.3)):
+            figure.add(ellipse(x, 0.16, radius, radius), hsv(0, 0, gray))
     return figure
 
 
-def boat(rng: np.random.Generator) -> Figure:
+def boat(rng) -> Figure:
     """A sailing boat: a hull with a stripe and two sails."""
     figure = Figure('boat')
     hull = hsv(rng.uniform(195, 235), rng.uniform(0.7, 0.95), rng.uniform(0.3, 0.6))
@@ -491,34 +413,25 @@ def boat(rng: np.random.Generator) -> Figure:
     figure.add(box(mast - 0.013, tip - 0.04, mast + 0.013, 0.25), wood)
     pattern = stripes(rng.uniform(0.14, 0.2)) if rng.random() < 0.5 else None
     belly = rng.uniform(0.02, 0.06)
-    figure.add(
-        [(mast - 0.02, tip), (mast - 0.18 - belly, -0.1), (mast - 0.33, 0.19), (mast - 0.02, 0.19)],
-        cream,
-        '',
-        pattern,
-        stripe,
-    )
-    figure.add(
-        [(mast + 0.03, tip + 0.06), (mast + 0.15 + belly, -0.08), (mast + 0.27, 0.2), (mast + 0.03, 0.2)],
-        0.93 * cream,
-    )
-    figure.add([(mast + 0.013, tip - 0.04), (mast + 0.12, tip - 0.005), (mast + 0.013, tip + 0.03)], stripe)
-    figure.add(
-        rounded([(-0.48, 0.24), (0.52, 0.22), (0.4, 0.4), (0.34, 0.44), (-0.36, 0.44), (-0.42, 0.38)], 1),
-        hull,
-    )
-    figure.add([(-0.465, 0.27), (0.49, 0.255), (0.46, 0.3), (-0.45, 0.31)], hsv(0, 0, 0.97))
+    main = polygon(mast - 0.02, tip, mast - 0.18 - belly, -0.1, mast - 0.33, 0.19, mast - 0.02, 0.19)
+    figure.add(main, cream, '', pattern, stripe)
+    jib = polygon(mast + 0.03, tip + 0.06, mast + 0.15 + belly, -0.08, mast + 0.27, 0.2, mast + 0.03, 0.2)
+    figure.add(jib, 0.93 * cream)
+    figure.add(polygon(mast + 0.013, tip - 0.04, mast + 0.12, tip - 0.005, mast + 0.013, tip + 0.03), stripe)
+    body = polygon(-0.48, 0.24, 0.52, 0.22, 0.4, 0.4, 0.34, 0.44, -0.36, 0.44, -0.42, 0.38)
+    figure.add(rounded(body, 1), hull)
+    figure.add(polygon(-0.465, 0.27, 0.49, 0.255, 0.46, 0.3, -0.45, 0.31), hsv(0, 0, 0.97))
     return figure
 
 
-def bottle(rng: np.random.Generator) -> Figure:
+def bottle(rng) -> Figure:
     """A bottle of green or brown glass with a label."""
     figure = Figure('bottle')
     hue = rng.uniform(105, 140) if rng.random() < 0.6 else rng.uniform(20, 32)
     glass = hsv(hue, rng.uniform(0.7, 0.95), rng.uniform(0.35, 0.6))
     half, shoulder, neck = rng.uniform(0.135, 0.18), rng.uniform(-0.16, -0.04), rng.uniform(0.045, 0.06)
-    outline = [(neck, -0.45), (neck, shoulder - 0.12), (half, shoulder + 0.06), (half, 0.5)]
-    figure.add(rounded(symmetric(outline)), glass)
+    outline = symmetric(neck, -0.45, neck, shoulder - 0.12, half, shoulder + 0.06, half, 0.5)
+    figure.add(rounded(outline), glass)
     cap = hsv(rng.uniform(0, 360), 0.8, 0.8)
     figure.add(rounded(box(-neck - 0.014, -0.5, neck + 0.014, -0.41), 1), cap)
     label = hsv(rng.uniform(35, 60), rng.uniform(0.05, 0.35), 0.97)
@@ -530,42 +443,33 @@ def bottle(rng: np.random.Generator) -> Figure:
     return figure
 
 
-def tv(rng: np.random.Generator) -> Figure:
+def tv(rng) -> Figure:
     """A television on its stand, with a bright picture."""
     figure = Figure('tv')
     case = hsv(rng.uniform(0, 360), 0.1, rng.uniform(0.06, 0.2))
     half, top, low, edge = rng.uniform(0.58, 0.74), -0.45, 0.36, rng.uniform(0.045, 0.065)
     figure.add(box(-0.06, low - 0.02, 0.06, 0.46), case)
-    figure.add(rounded([(-0.3, 0.43), (0.3, 0.43), (0.36, 0.5), (-0.36, 0.5)], 1), case)
+    figure.add(rounded(polygon(-0.3, 0.43, 0.3, 0.43, 0.36, 0.5, -0.36, 0.5), 1), case)
     figure.add(box(-half, top, half, low), case)
     x0, y0, x1, y1 = -half + edge, top + edge, half - edge, low - edge
     hue = rng.uniform(170, 320)
     if rng.random() < 0.5:  # a landscape with a sun
         figure.add(box(x0, y0, x1, y1), hsv(hue, 0.55, 1.0))
         figure.add(ellipse(rng.uniform(-0.3, 0.3), y0 + 0.2, 0.09, 0.09), hsv(52, 0.7, 1.0))
-        figure.add(
-            [
-                (x0, y1),
-                (x0, y1 - 0.2),
-                (0.5 * x0, y1 - 0.38),
-                (0, y1 - 0.15),
-                (0.4 * x1, y1 - 0.3),
-                (x1, y1 - 0.12),
-                (x1, y1),
-            ],
-            hsv(hue + 60, 0.8, 0.75),
-        )
+        xs = x0, x0, 0.5 * x0, 0, 0.4 * x1, x1, x1
+        ys = y1 - np.array([0, 0.2, 0.38, 0.15, 0.3, 0.12, 0])
+        figure.add(np.stack([xs, ys], 1), hsv(hue + 60, 0.8, 0.75))
     else:  # a test picture
         edges = np.linspace(x0, x1, 7)
         for a, b, turn in zip(edges[:-1], edges[1:], rng.permutation(6), strict=True):
             figure.add(box(a, y0, b, y1), hsv(60 * turn, 0.75, 1.0))
         figure.add(box(x0, y1 - 0.16, x1, y1), hsv(hue, 0.8, 0.4))
-    figure.add([(x0, y0), (x0 + 0.25, y0), (x0, y0 + 0.35)], hsv(0, 0, 1.0))
+    figure.add(polygon(x0, y0, x0 + 0.25, y0, x0, y0 + 0.35), hsv(0, 0, 1.0))
     figure.add(ellipse(half - 0.08, low - 0.5 * edge, 0.015, 0.015), hsv(0, 0.9, 0.9))
     return figure
 
 
-def potted_plant(rng: np.random.Generator) -> Figure:
+def potted_plant(rng) -> Figure:
     """Leaves, some with flowers, in a terracotta pot."""
     figure = Figure('potted plant')
     clay = hsv(rng.uniform(8, 22), rng.uniform(0.6, 0.8), rng.uniform(0.55, 0.8))
@@ -574,63 +478,45 @@ def potted_plant(rng: np.random.Generator) -> Figure:
     flowering = rng.random() < 0.45
     for turn in rng.permutation(np.linspace(-80, 80, rng.integers(9, 14))):
         turn, length = turn + rng.uniform(-6, 6), rng.uniform(0.42, 0.6) - abs(turn) * 0.0012
-        leaf = symmetric([(0, -1), (0.04, -0.85), (0.075, -0.6), (0.055, -0.35), (0, 0)])
+        leaf = symmetric(0, -1, 0.04, -0.85, 0.075, -0.6, 0.055, -0.35, 0, 0)
         leaf *= rng.uniform(0.75, 1.15), length
         green = hsv(hue + rng.uniform(-12, 12), rng.uniform(0.65, 0.95), rng.uniform(0.3, 0.75))
-        figure.add(rounded(leaf, 1) @ _rotation(turn).T + (0, 0.12), green)
-        vein = np.array([(-0.006, -0.1), (0.006, -0.1), (0, -0.85)]) * (1, length)
-        figure.add(vein @ _rotation(turn).T + (0, 0.12), 0.6 * green)
+        figure.add(rounded(leaf, 1) @ rotation(turn).T + (0, 0.12), green)
+        vein = polygon(-0.006, -0.1, 0.006, -0.1, 0, -0.85) * (1, length)
+        figure.add(vein @ rotation(turn).T + (0, 0.12), 0.6 * green)
         if flowering and rng.random() < 0.5:
-            x, y = _rotation(turn) @ (0, -length) + (0, 0.12)
+            x, y = rotation(turn) @ (0, -length) + (0, 0.12)
             for petal in range(5):
-                dx, dy = 0.04 * (_rotation(72 * petal)[:, 0])
+                dx, dy = 0.04 * (rotation(72 * petal)[:, 0])
                 figure.add(ellipse(x + dx, y + dy, 0.028, 0.028, n=12), flower)
             figure.add(ellipse(x, y, 0.022, 0.022, n=12), hsv(48, 0.9, 1.0))
-    figure.add(symmetric([(wide, 0.15), (0.7 * wide, 0.5)]), clay)
+    figure.add(symmetric(wide, 0.15, 0.7 * wide, 0.5), clay)
     figure.add(box(-wide - 0.025, 0.1, wide + 0.025, 0.19), 1.12 * clay)
-    figure.add(symmetric([(0.9 * wide, 0.19), (0.88 * wide, 0.215)]), 0.6 * clay)
+    figure.add(symmetric(0.9 * wide, 0.19, 0.88 * wide, 0.215), 0.6 * clay)
     return figure
 
 
-def airplane(rng: np.random.Generator) -> Figure:
-    """An airliner from its side: white or silver, with a coloured tail."""
+def airplane(rng) -> Figure:
+    """An airliner from its side: white or silver, with a colored tail."""
     figure = Figure('airplane')
     white = hsv(rng.uniform(190, 230), rng.uniform(0, 0.08), rng.uniform(0.88, 1.0))
     livery = hsv(rng.uniform(190, 370), rng.uniform(0.75, 0.95), rng.uniform(0.55, 0.85))
-    grey, fat = 0.68 * white, rng.uniform(0.062, 0.082)
-    figure.add([(0.02, -0.02), (-0.13, -0.2), (-0.2, -0.2), (-0.12, -0.01)], 0.8 * grey)
-    figure.add([(-0.38, -0.03), (-0.5, -0.27), (-0.42, -0.27), (-0.24, -0.03)], livery)
-    figure.add(
-        rounded(
-            [
-                (-0.52, -0.05),
-                (-0.4, -fat),
-                (0.36, -fat),
-                (0.46, -0.035),
-                (0.5, 0.015),
-                (0.44, 0.05),
-                (0.34, fat),
-                (-0.25, fat),
-            ]
-        ),
-        white,
-    )
-    figure.add([(-0.42, 0), (0.46, 0), (0.48, 0.022), (-0.36, 0.022)], livery)
+    gray, fat = 0.68 * white, rng.uniform(0.062, 0.082)
+    figure.add(polygon(0.02, -0.02, -0.13, -0.2, -0.2, -0.2, -0.12, -0.01), 0.8 * gray)
+    figure.add(polygon(-0.38, -0.03, -0.5, -0.27, -0.42, -0.27, -0.24, -0.03), livery)
+    body = (-0.52, -0.05, -0.4, -fat, 0.36, -fat, 0.46, -0.035, 0.5, 0.015, 0.44, 0.05, 0.34, fat, -0.25, fat)
+    figure.add(rounded(polygon(*body)), white)
+    figure.add(polygon(-0.42, 0, 0.46, 0, 0.48, 0.022, -0.36, 0.022), livery)
     for x in np.arange(-0.3, 0.34, 0.055):
         figure.add(box(x, -0.04, x + 0.026, -0.012), hsv(215, 0.6, 0.25))
-    figure.add([(0.4, -0.045), (0.455, -0.03), (0.465, -0.012), (0.4, -0.012)], hsv(215, 0.6, 0.2))
-    figure.add([(0.12, 0.03), (-0.18, 0.25), (-0.27, 0.25), (-0.1, 0.03)], grey)
+    figure.add(polygon(0.4, -0.045, 0.455, -0.03, 0.465, -0.012, 0.4, -0.012), hsv(215, 0.6, 0.2))
+    figure.add(polygon(0.12, 0.03, -0.18, 0.25, -0.27, 0.25, -0.1, 0.03), gray)
     figure.add(capsule((-0.03, 0.13), (0.05, 0.13), 0.03, 0.034), 0.8 * white)
-    figure.add([(-0.36, -0.02), (-0.5, 0.06), (-0.44, 0.06), (-0.28, 0.0)], grey)
+    figure.add(polygon(-0.36, -0.02, -0.5, 0.06, -0.44, 0.06, -0.28, 0.0), gray)
     return figure
 
 
 FIGURES = {
-    'person': person,
-    'car': car,
-    'boat': boat,
-    'bottle': bottle,
-    'tv': tv,
-    'potted plant': potted_plant,
-    'airplane': airplane,
+    figure.__name__.replace('_', ' '): figure
+    for figure in (person, car, boat, bottle, tv, potted_plant, airplane)
 }

@@ -1,6 +1,6 @@
 """The demo data in COCO's layout, at a size for CPUs."""
 
-_base_ = 'coco_detection.py'
+_base_ = '../../../configs/_base_/coco_detection.py'
 
 data_root = 'data/demo/coco/'
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline

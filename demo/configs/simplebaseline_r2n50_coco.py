@@ -1,9 +1,9 @@
 """The real SimpleBaseline with Res2Net-50, from scratch on the demo data, in 128x96."""
 
 _base_ = [
-    '../_base_/simplebaseline.py',
-    '../_base_/coco_keypoints.py',
-    '../_base_/mmpose_runtime.py',
+    '../../configs/_base_/simplebaseline.py',
+    '../../configs/_base_/coco_keypoints.py',
+    '../../configs/_base_/mmpose_runtime.py',
 ]
 
 codec = dict(type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=2)

@@ -1,9 +1,9 @@
 """The real DeepLabv3+ with Res2Net-50 at output stride 16, from scratch on the demo data."""
 
 _base_ = [
-    '../_base_/deeplabv3plus.py',
-    '../_base_/voc12aug_segmentation.py',
-    '../_base_/mmseg_runtime.py',
+    '../../configs/_base_/deeplabv3plus.py',
+    '../../configs/_base_/voc12aug_segmentation.py',
+    '../../configs/_base_/mmseg_runtime.py',
 ]
 
 crop_size = (193, 193)

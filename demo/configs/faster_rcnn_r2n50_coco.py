@@ -1,10 +1,10 @@
 """The real Faster R-CNN on C4 with Res2Net-50, from scratch on the demo data."""
 
 _base_ = [
-    '../_base_/faster_rcnn_c4.py',
-    '../_base_/demo_coco.py',
-    '../_base_/demo_schedule.py',
-    '../_base_/mmdet_runtime.py',
+    '../../configs/_base_/faster_rcnn_c4.py',
+    '_base_/coco.py',
+    '_base_/schedule.py',
+    '../../configs/_base_/mmdet_runtime.py',
 ]
 
 # Nothing is pretrained, so nothing is frozen. Stage 4 runs on every RoI: 8 in training, 50 in testing.

@@ -5,7 +5,7 @@ ends, splits of width 3. They learn from 500 images in 250 iterations, too few f
 start at zero, as in Table 4; hence Adam and other first weights. No flips: digits don't survive them.
 """
 
-_base_ = ['classifier.py', 'mmpretrain_runtime.py']
+_base_ = ['../../../configs/_base_/classifier.py', '../../../configs/_base_/mmpretrain_runtime.py']
 
 model = dict(
     data_preprocessor=dict(type='ClsDataPreprocessor', mean=[78.6] * 3, std=[83.6] * 3),

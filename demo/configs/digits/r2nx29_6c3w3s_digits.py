@@ -1,5 +1,5 @@
 """Fig. 5, small (scale): Res2NeXt-29 6c3w3s on digits, narrow."""
 
-_base_ = ['../../_base_/demo_digits.py']
+_base_ = ['../_base_/digits.py']
 
 model = dict(backbone=dict(depth=29, groups=6, scales=3))

@@ -1,10 +1,10 @@
 """The real Mask R-CNN with Res2Net-50, from scratch on the demo data."""
 
 _base_ = [
-    '../_base_/mask_rcnn.py',
-    '../_base_/demo_coco.py',
-    '../_base_/demo_schedule.py',
-    '../_base_/mmdet_runtime.py',
+    '../../configs/_base_/mask_rcnn.py',
+    '_base_/coco.py',
+    '_base_/schedule.py',
+    '../../configs/_base_/mmdet_runtime.py',
 ]
 
 # Nothing is pretrained, so nothing is frozen. A few objects an image need fewer RoIs: 32 in training, 200

@@ -1,10 +1,10 @@
 """The real Faster R-CNN on C4 with Res2Net-50, from scratch on the demo data in VOC's layout."""
 
 _base_ = [
-    '../_base_/faster_rcnn_c4.py',
-    '../_base_/voc07_detection.py',
-    '../_base_/demo_schedule.py',
-    '../_base_/mmdet_runtime.py',
+    '../../configs/_base_/faster_rcnn_c4.py',
+    '../../configs/_base_/voc07_detection.py',
+    '_base_/schedule.py',
+    '../../configs/_base_/mmdet_runtime.py',
 ]
 
 # Nothing is pretrained, so nothing is frozen. Stage 4 runs on every RoI: 8 in training, 50 in testing.
@@ -21,9 +21,7 @@ train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
 train_pipeline[2].scale = test_pipeline[1].scale = (266, 200)
 trainval = dict(_base_.train_dataloader.dataset, data_root=data_root, pipeline=train_pipeline)
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=1,
-    dataset=dict(_delete_=True, type='RepeatDataset', times=3, dataset=trainval),
+    batch_size=4, num_workers=1, dataset=dict(_delete_=True, type='RepeatDataset', times=3, dataset=trainval)
 )
 val_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
