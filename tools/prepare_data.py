@@ -4,8 +4,8 @@
 import argparse
 import sys
 
-from res2net_mm.datasets.layouts import LAYOUTS
-from res2net_mm.datasets.prepare import main
+from dataset_converters.layouts import LAYOUTS
+from dataset_converters.prepare import main
 
 
 def parse_args() -> argparse.Namespace:
@@ -16,7 +16,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--archives', metavar='DIR', help='a folder with its archives, as they were published'
     )
-    parser.add_argument('--workers', type=int, metavar='N', help='processes that work (one a CPU)')
+    parser.add_argument('--workers', type=int, metavar='N', help='files that are read at a time (one a CPU)')
     return parser.parse_args()
 
 

@@ -1,21 +1,17 @@
 """The data sets that the configs use: published archives and figures, and what is made from them."""
 
-import functools
-import hashlib
-import importlib.util
 import json
-import os
-import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ..errors import UserError
-from ..files import replacing
+from res2net_mm.files import replacing
+
 from .imagenet import IMAGENET
-from .prepare import Archive, Layout, Problem, Split, is_whole, some
-from .workers import Workers
+from .prepare import Archive, Layout, Problem, Split, is_whole, loadmat, some
 
 # ---- lists -------------------------------------------------------------------------------------
 
@@ -62,7 +58,7 @@ COCO_PERSONS = Archive(
 )
 
 
-def _coco(part: str, count: int) -> tuple[Split, ...]:
+def coco_part(part: str, count: int) -> tuple[Split, ...]:
     images = Archive(f'{part}.zip', COCO_SITE, (f'{part}/',))
     files = {f'{part}/{{}}.jpg': images, f'stuffthingmaps/{part}/{{}}.png': COCO_STUFF}
     return (
@@ -75,8 +71,8 @@ COCO = Layout(
     'coco',
     'data/coco',
     (
-        *_coco('train2017', 118_287),
-        *_coco('val2017', 5_000),
+        *coco_part('train2017', 118_287),
+        *coco_part('val2017', 5_000),
         Split(
             COCO_PERSONS.folder + COCO_PERSONS.name,
             coco_person_boxes,
@@ -99,7 +95,7 @@ SBD = Archive(
 )
 
 
-def _voc07(part: str, count: int, segmented: int) -> tuple[Split, ...]:
+def voc07_part(part: str, count: int, segmented: int) -> tuple[Split, ...]:
     archive = Archive(f'VOC{part}_06-Nov-2007.tar', VOC_SITE, ('VOCdevkit/VOC2007/',), 'VOCdevkit/')
     files = {'VOC2007/JPEGImages/{}.jpg': archive, 'VOC2007/Annotations/{}.xml': archive}
     masks = {'VOC2007/SegmentationClass/{}.png': archive}
@@ -109,100 +105,75 @@ def _voc07(part: str, count: int, segmented: int) -> tuple[Split, ...]:
     )
 
 
-def _voc12(part: str, archive: Archive, count: int) -> Split:
+def voc12_part(part: str, archive: Archive, count: int) -> Split:
     files = {'VOC2012/JPEGImages/{}.jpg': VOC12, 'VOC2012/SegmentationClassAug/{}.png': archive}
     if archive is VOC12:
         files['VOC2012/SegmentationClass/{}.png'] = VOC12
     return Split(f'VOC2012/ImageSets/Segmentation/{part}.txt', lines, archive, count, files)
 
 
-def make_trainaug(layout: Layout, root: Path, again: set[Path], workers: Workers) -> list[Problem]:
+def make_trainaug(layout: Layout, root: Path, again: set[Path], map: Callable) -> list[Problem]:
     """Make what ``SegmentationClassAug`` lacks, and the lists ``trainaug`` and ``aug``.
 
-    A mask is VOC's own where there is one, else SBD's. None has a palette: cv2 would read its colours.
+    A mask is VOC's own where there is one, else SBD's. None has a palette: cv2 would read its colors.
     """
     voc, sbd = root / 'VOC2012', root / SBD_FOLDER
-    lists = voc / 'ImageSets' / 'Segmentation'
+    folder = voc / 'ImageSets' / 'Segmentation'
     try:
-        train, val = lines(lists / 'train.txt'), lines(lists / 'val.txt')
+        train, val = lines(folder / 'train.txt'), lines(folder / 'val.txt')
         aug = (lines(sbd / 'train.txt') | lines(sbd / 'val.txt')) - train - val
     except (FileNotFoundError, ValueError):
         return []  # which the check reports
-    trainaug = train | aug
     (count,) = (split.count for split in layout.splits if Path(split.list).stem == 'trainaug')
-    if len(trainaug) != count:
-        text = f"{SBD_FOLDER}/*.txt with VOC's train and val make {len(trainaug):,} names, not {count:,}"
+    if len(train | aug) != count:
+        text = f"{SBD_FOLDER}/*.txt with VOC's train and val make {len(train | aug):,} names, not {count:,}"
         return [Problem(text, SBD, damaged=True)]
     sources = {name: voc / f'SegmentationClass/{name}.png' for name in train | val}
     sources |= {name: sbd / f'cls/{name}.mat' for name in aug}
-    masks = {voc / f'SegmentationClassAug/{name}.png': source for name, source in sorted(sources.items())}
-    jobs = [(source, to) for to, source in masks.items() if to in again or not to.is_file()]
-    damaged = workers.run(_make_masks, [job for job in jobs if job[0].is_file()], 'SegmentationClassAug')
-    for path, names in ((lists / 'trainaug.txt', trainaug), (lists / 'aug.txt', aug)):
-        text = ''.join(f'{name}\n' for name in sorted(names)).encode()
-        if not path.is_file() or path.read_bytes() != text:
+    masks = [(source, voc / f'SegmentationClassAug/{name}.png') for name, source in sorted(sources.items())]
+    jobs = [(source, to) for source, to in masks if source.is_file() and (to in again or not to.is_file())]
+    damaged = [name for name in map(make_mask, jobs, 'SegmentationClassAug') if name]
+    for name, names in (('trainaug', train | aug), ('aug', aug)):
+        text = ''.join(f'{name}\n' for name in sorted(names))
+        path = folder / f'{name}.txt'
+        if not path.is_file() or path.read_text() != text:
             with replacing(path) as part:
-                part.write_bytes(text)
-    if not damaged:
-        return []
+                part.write_text(text)
     text = f'{SBD_FOLDER}/cls/*.mat: {len(damaged):,} damaged, to be deleted: {some(damaged)}'
-    return [Problem(text, SBD, damaged=True)]
+    return [Problem(text, SBD, damaged=True)] if damaged else []
 
 
-def _make_masks(jobs: list[tuple[Path, Path]]) -> list[str]:
-    damaged, folder = [], jobs[0][1].parent
-    folder.mkdir(exist_ok=True)
-    # mmseg's converter writes in place: what it leaves when it is interrupted would look whole.
-    with tempfile.TemporaryDirectory(prefix='.', suffix='.part', dir=folder) as part:
-        for source, to in jobs:
-            if source.suffix == '.mat':
-                convert = _voc_aug().convert_mat
-                try:
-                    convert(source.name, str(source.parent), part)
-                except Exception as error:  # of a broken file scipy's reader raises all kinds
-                    if isinstance(error, OSError) and error.errno:
-                        raise
-                    damaged.append(source.stem)
-                    continue
-            elif is_whole(source):
-                with Image.open(source) as image:
-                    Image.fromarray(np.asarray(image)).save(Path(part, to.name))
-            else:
-                continue  # which the check reports
-            os.replace(Path(part, to.name), to)
-    return damaged
-
-
-@functools.cache
-def _voc_aug():
-    """The converter of SBD's masks that mmseg's wheels hold beside the code."""
-    package = importlib.util.find_spec('mmseg')
-    path = Path(package.origin).with_name('.mim') / 'tools/dataset_converters/voc_aug.py' if package else None
-    if path is None or not path.is_file():
-        raise UserError(
-            f"SBD's masks are converted by mmseg's own converter, which isn't there: {path or 'no mmseg'}. "
-            'Install mmseg from a wheel (onedl-mmsegmentation), not from a source tree'
-        )
-    spec = importlib.util.spec_from_file_location('voc_aug', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def make_mask(job: tuple[Path, Path]) -> str | None:
+    """Write a mask without its palette; return its name if SBD's file is damaged."""
+    source, to = job
+    if source.suffix == '.mat':
+        try:
+            mask = loadmat(source)['GTcls'][0]['Segmentation'][0].astype(np.uint8)
+        except ValueError:
+            return source.stem
+    elif is_whole(source):
+        with Image.open(source) as image:
+            mask = np.asarray(image)
+    else:
+        return None  # which the check reports
+    with replacing(to) as part:
+        Image.fromarray(mask).save(part, 'PNG')
 
 
 VOC07 = Layout(
     'voc07',
     'data/VOCdevkit',
-    (*_voc07('trainval', 5_011, 422), *_voc07('test', 4_952, 210)),
+    (*voc07_part('trainval', 5_011, 422), *voc07_part('test', 4_952, 210)),
     exact=('VOC2007/JPEGImages/{}.jpg', 'VOC2007/Annotations/{}.xml'),
 )
 VOC12AUG = Layout(
     'voc12aug',
     'data/VOCdevkit',
     (
-        _voc12('train', VOC12, 1_464),
-        _voc12('val', VOC12, 1_449),
-        _voc12('trainval', VOC12, 2_913),
-        _voc12('aug', SBD, 9_118),
+        voc12_part('train', VOC12, 1_464),
+        voc12_part('val', VOC12, 1_449),
+        voc12_part('trainval', VOC12, 2_913),
+        voc12_part('aug', SBD, 9_118),
         Split('VOC2012/ImageSets/Segmentation/trainaug.txt', lines, SBD, 10_582),
     ),
     convert=make_trainaug,
@@ -218,31 +189,29 @@ CIFAR = Archive(
 )
 
 
-def published(md5: str, count: int, path: Path) -> set[str]:
-    """The numbers of what a file holds, which is known from its being the published one.
+def published(count: int, path: Path) -> set[str]:
+    """The numbers of what a file of CIFAR-100 holds, which is known from its being the published one.
 
-    CIFAR's files are pickles. MMPretrain unpickles them after the same comparison; here nothing is unpickled.
+    It is a pickle. MMPretrain unpickles it after the same comparison; here nothing is unpickled.
     """
-    digest = hashlib.md5(usedforsecurity=False)
-    with open(path, 'rb') as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    if (found := digest.hexdigest()) != md5:
+    from torchvision.datasets import CIFAR100
+    from torchvision.datasets.utils import calculate_md5
+
+    known = dict(
+        [*CIFAR100.train_list, *CIFAR100.test_list, (CIFAR100.meta['filename'], CIFAR100.meta['md5'])]
+    )
+    found, md5 = calculate_md5(path), known[path.name]
+    if found != md5:
         raise ValueError(f"not the published file: its MD5 is {found}, the published one's {md5}")
     return set(map(str, range(count)))
-
-
-def _cifar(part: str, count: int, md5: str) -> Split:
-    return Split(f'{CIFAR_FOLDER}/{part}', functools.partial(published, md5, count), CIFAR, count)
 
 
 CIFAR100 = Layout(
     'cifar100',
     'data/cifar100',
-    (
-        _cifar('train', 50_000, '16019d7e3df5f24257cddd939b257f8d'),
-        _cifar('test', 10_000, 'f0ef6b0ae62326f3e7ffdfab6717acfc'),
-        _cifar('meta', 100, '7973b15100ade9c7d40fb424638fde48'),
+    tuple(
+        Split(f'{CIFAR_FOLDER}/{part}', partial(published, count), CIFAR, count)
+        for part, count in (('train', 50_000), ('test', 10_000), ('meta', 100))
     ),
     configs='cifar100/r2nx29_6c24w4s_{}.py',
 )

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_converters import layouts, prepare
 from PIL import Image
 from scipy.io import savemat
 
-from res2net_mm.datasets import layouts, prepare
-from res2net_mm.datasets.demo import voc_palette
 from res2net_mm.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -123,7 +122,7 @@ def voc_files(year, names, lists, masks):
         files[f'{base}/JPEGImages/{n}.jpg'] = picture(int(n[-4:]))
         files[f'{base}/Annotations/{n}.xml'] = XML.format(n)
     for n in masks:
-        files[f'{base}/SegmentationClass/{n}.png'] = encoded('PNG', mask(int(n[-4:])), voc_palette())
+        files[f'{base}/SegmentationClass/{n}.png'] = encoded('PNG', mask(int(n[-4:])), [*range(256)] * 3)
     return files
 
 
@@ -258,7 +257,6 @@ def test_voc07_merges_trainval_and_test(root, archives, published):
 
 @pytest.mark.parametrize('workers', [1, 2])
 def test_voc12aug_converts_what_voc_did_not_annotate(root, archives, workers):
-    pytest.importorskip('mmseg')
     assert run(VOC12AUG, root, archives, workers) == (0, '')
     voc = root / 'VOC2012'
     names = VOC12_NAMES['train'] + VOC12_NAMES['val']
@@ -280,7 +278,6 @@ def test_voc12aug_converts_what_voc_did_not_annotate(root, archives, workers):
 
 
 def test_what_was_unpacked_by_hand_is_converted(root, archives):
-    pytest.importorskip('mmseg')
     for name in ('VOCtrainval_11-May-2012.tar', 'benchmark.tgz'):
         with tarfile.open(archives / name) as archive:
             archive.extractall(root, filter='data')
@@ -469,7 +466,6 @@ def test_damage_is_mended_from_the_archive_that_holds_it(root, archives, name):
 
 
 def test_cut_off_mask_is_made_again(root, archives):
-    pytest.importorskip('mmseg')
     run(VOC12AUG, root, archives)
     for name in (VOC12_NAMES['val'][0], AUG[0]):
         path = root / f'VOC2012/SegmentationClassAug/{name}.png'
@@ -480,7 +476,6 @@ def test_cut_off_mask_is_made_again(root, archives):
 
 @pytest.mark.parametrize('content', [b'no mat', mat(1)[:-200]])
 def test_broken_mat_is_named(root, archives, replace, content):
-    pytest.importorskip('mmseg')
     replace('benchmark.tgz', {f'benchmark_RELEASE/dataset/cls/{AUG[1]}.mat': content})
     code, text = run(VOC12AUG, root, archives)
     assert code == 2 and f'cls/*.mat: 1 damaged, to be deleted: {AUG[1]}' in text
@@ -597,14 +592,6 @@ def test_arguments_are_checked(root):
         run(COCO, root, workers=0)
 
 
-def test_mmseg_without_its_converter(monkeypatch, root, archives):
-    monkeypatch.setattr(layouts.importlib.util, 'find_spec', lambda name: None)
-    layouts._voc_aug.cache_clear()
-    with pytest.raises(UserError, match='no mmseg. Install mmseg from a wheel'):
-        run(VOC12AUG, root, archives)
-    layouts._voc_aug.cache_clear()
-
-
 def start(*args):
     """The tool in a process group of its own: a terminal's signals reach the workers, too."""
     return subprocess.Popen(
@@ -664,48 +651,3 @@ def test_interrupted_while_unpacking(root, archives, published, replace, big, se
     assert not [name for name in files(root) if name.endswith('.part')]
     replace('train2017.zip', (published[0] / 'train2017.zip').read_bytes())
     assert run(COCO, root, archives) == (0, '')
-
-
-def test_killed_worker_is_noticed(root):
-    root.mkdir()
-    code = (
-        'import os, signal, sys, threading, time, multiprocessing\n'
-        'from res2net_mm.datasets.workers import Workers\n'
-        'def kill():\n'
-        '    while not multiprocessing.active_children(): time.sleep(0.01)\n'
-        '    os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)\n'
-        "if __name__ == '__main__':\n"
-        '    threading.Thread(target=kill).start()\n'
-        '    with Workers(2) as crew:\n'
-        "        crew.run(list.copy, [[1]] * 9, 'waiting')\n"
-    )
-    script = root / 'script.py'
-    script.write_text(code)
-    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run([sys.executable, script], env=env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and 'UserError: a worker process died' in done.stderr
-
-
-def test_worker_that_misses_its_end_is_not_waited_for(root):
-    root.mkdir()
-    code = (
-        'import os, signal\n'
-        'from res2net_mm.datasets.workers import Workers\n'
-        'from res2net_mm.errors import UserError\n'
-        'def work(jobs):\n'
-        "    if jobs == ['stay']:\n"
-        '        try:\n'
-        "            open('there', 'x').close(), signal.pause()\n"
-        '        except SystemExit:\n'
-        '            return []\n'
-        "    while not os.path.exists('there'): pass\n"
-        "    raise UserError('enough')\n"
-        "if __name__ == '__main__':\n"
-        '    with Workers(2) as crew:\n'
-        "        crew.run(work, ['stay', 'fail'], 'working')\n"
-    )
-    (root / 'script.py').write_text(code)
-    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    command = [sys.executable, 'script.py']
-    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and done.stderr.endswith('UserError: enough\n')
