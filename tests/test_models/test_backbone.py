@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
+from benchmark import memory
 from torch import nn
 
-from res2net_mm.benchmark import memory
 from res2net_mm.checkpoints import CheckpointError, load_pretrained
 from res2net_mm.models import BLRes2Net, Res2NetDLA, Res2NeXtCIFAR
 

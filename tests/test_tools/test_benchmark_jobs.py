@@ -2,11 +2,12 @@ import argparse
 import os
 import shutil
 
+import benchmark
+import benchmark_jobs as jobs
 import pytest
+from benchmark_jobs import AS_MMDET, Job
 
-from res2net_mm import benchmark, jobs
 from res2net_mm.errors import UserError
-from res2net_mm.jobs import AS_MMDET, Job
 
 TINY = dict(depth=(1, 1, 1, 1), base_channels=8, stem_channels=8, base_width=4)
 
@@ -18,13 +19,13 @@ def options(**given):
 
 
 def test_tools_beside_the_toolboxes_own(tiny_config, tmp_path, monkeypatch, capsys):
-    configs = tmp_path / 'configs' / 'demo'
+    configs = tmp_path / 'demo' / 'configs'
     configs.mkdir(parents=True)
     shutil.copy(tiny_config, configs)
-    (tmp_path / 'tools').symlink_to(jobs.CONFIGS.resolve().parent / 'tools')
+    (tmp_path / 'tools').symlink_to(jobs.ROOT / 'tools')
     (tmp_path / 'data' / 'demo' / 'coco').mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(jobs, 'CONFIGS', configs.parent)
+    monkeypatch.setattr(jobs, 'ROOT', tmp_path)
     monkeypatch.setattr(jobs, 'ITERATIONS', 2)
     listed = {
         'test.py': [
@@ -52,4 +53,4 @@ def test_a_job_that_fails(tmp_path):
 
 def test_every_config_is_there():
     for config in jobs.JOBS:
-        assert (jobs.CONFIGS / f'demo/{config}.py').is_file()
+        assert (jobs.ROOT / f'demo/configs/{config}.py').is_file()

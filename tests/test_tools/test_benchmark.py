@@ -1,19 +1,21 @@
 import argparse
 import json
 
+import benchmark
+import benchmark_networks
 import pytest
 import torch
+from benchmark import measure, memory
+from benchmark_networks import BENCHMARKS, FROZEN, Benchmark, Candidate, ours
 from torch import nn
 
-from res2net_mm import benchmark
-from res2net_mm.benchmark import Contender, measure, memory, ours
 from res2net_mm.errors import UserError
 
 TINY = dict(depth=(1, 1, 1, 1), base_channels=8, stem_channels=8, base_width=4)
-FUSED = Contender('fused', ours(**TINY), fused=True)
-PLAIN = Contender('plain', ours(**TINY))
-GONE = Contender('gone', ours(**TINY), package='no_such_package')
-ALONE = Contender('alone', ours(**TINY), fused=True, alone=True)
+FUSED = Candidate('fused', ours(**TINY), ('plain', 'gone'), fused=True)
+PLAIN = Candidate('plain', ours(**TINY))
+GONE = Candidate('gone', dict(type='no_such_package.Res2Net'))
+CONVS = Candidate('convolutions', ours(**TINY), fused=True, convs_only=True)
 
 
 def options(**given):
@@ -44,30 +46,29 @@ def test_measures_in_turns_and_leaves_out_what_is_not_installed(monkeypatch):
     order = []
     real = benchmark.prepare
 
-    def prepare(contender, *args):
-        run = real(contender, *args)
-        return lambda: order.append(contender.name) or run()
+    def prepare(candidate, *args):
+        run = real(candidate, *args)
+        return lambda: order.append(candidate.name) or run()
 
     monkeypatch.setattr(benchmark, 'prepare', prepare)
-    timings = measure([PLAIN, GONE, FUSED, ALONE], (1, 3, 32, 32), 2, False, 'cpu')
-    assert [t.name for t in timings] == ['plain', 'fused', 'alone']
-    assert order[-6:] == ['plain', 'fused', 'alone'] * 2
+    timings = measure([PLAIN, GONE, FUSED, CONVS], (1, 3, 32, 32), 2, False, 'cpu')
+    assert [t['name'] for t in timings] == ['plain', 'fused', 'convolutions']
+    assert order[-6:] == ['plain', 'fused', 'convolutions'] * 2
     for timing in timings:
-        assert len(timing.seconds) == 2 and min(timing.seconds) <= timing.median <= max(timing.seconds)
-        assert (timing.peak > 0) == (timing.name != 'alone') and timing.kept is None
+        assert len(timing['seconds']) == 2 and min(timing['seconds']) > 0
+        assert (timing['peak'] > 0) == (timing['name'] != 'convolutions') and timing['saved'] is None
 
 
-def test_a_training_step_keeps_more_than_nothing_and_less_with_frozen_norms():
-    frozen = Contender('frozen', ours(**TINY, **benchmark.FROZEN))
-    last = Contender('last', ours(**TINY), channels_last=True)
+def test_a_training_step_saves_more_than_nothing_and_less_with_frozen_norms():
+    frozen = Candidate('frozen', ours(**TINY, **FROZEN))
+    last = Candidate('last', ours(**TINY), channels_last=True)
     learning, frozen, last = measure([PLAIN, frozen, last], (2, 3, 64, 64), 1, True, 'cpu')
-    assert 0 < frozen.kept < learning.kept <= learning.peak and last.kept > 0
+    assert 0 < frozen['saved'] < learning['saved'] <= learning['peak'] and last['saved'] > 0
 
 
 def test_reports_as_tables_json_and_plots(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(benchmark, 'INFERENCE', [PLAIN, GONE, FUSED])
-    monkeypatch.setitem(benchmark.RATIOS, 'inference', [('plain', 'fused'), ('gone', 'fused')])
-    monkeypatch.setattr(benchmark, 'GROWTH', (32, 64))
+    monkeypatch.setitem(BENCHMARKS, 'inference', Benchmark('', [PLAIN, GONE, FUSED], []))
+    monkeypatch.setitem(BENCHMARKS, 'sizes', Benchmark('', [PLAIN, FUSED], []))
     shapes = [(1, 3, 64, 64), (1, 3, 32, 32)]
     given = options(
         benchmarks=['inference', 'sizes'],
@@ -89,8 +90,10 @@ def test_reports_as_tables_json_and_plots(monkeypatch, tmp_path, capsys):
 
 
 def test_runtimes_stand_beside_table_3(monkeypatch):
-    monkeypatch.setattr(benchmark, 'ours', lambda **kw: ours(**{**TINY, 'base_width': kw['base_width'] // 8}))
-    (section,) = benchmark.table3(options(runs=1, shapes=[(1, 3, 64, 64)]))
+    tiny = lambda **kw: ours(**{**TINY, 'base_width': kw['base_width'] // 8})  # noqa: E731
+    monkeypatch.setattr(benchmark_networks, 'ours', tiny)
+    monkeypatch.setitem(BENCHMARKS, 'table3', benchmark_networks.table3())
+    (section,) = benchmark.sections('table3', options(runs=1, shapes=[(1, 3, 64, 64)]))
     published = {r['of']: round(r['paper'], 4) for r in section['ratios'] if not r['of'].endswith('fused')}
     assert published == {
         'Res2Net-50 48w×2s': round(148 / 149, 4),
@@ -115,7 +118,7 @@ def test_a_gpu_that_is_not_there(monkeypatch):
         (dict(json='there'), '--json there is a folder'),
         (dict(json='file/x.json'), '--json file/x.json cannot be written: (Not a dir|File exists)'),
         (dict(benchmarks=['sizes'], plots='file'), '--plots file cannot be written: File exists'),
-        (dict(benchmarks=['inference', 'jobs']), 'make_demo_data.py data/demo'),
+        (dict(benchmarks=['inference', 'jobs']), 'make demo makes'),
         (
             dict(benchmarks=['inference', 'training'], shapes=[(2, 3, 32, 32), (1, 3, 32, 20)]),
             '1x32x20: BN cannot learn from the one pixel',
@@ -132,6 +135,14 @@ def test_says_what_is_wrong_before_anything_is_measured(given, message, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'there']
 
 
-def test_every_peer_can_be_built():
-    for contender in (*benchmark.INFERENCE, *benchmark.TRAINING):
-        assert isinstance(contender.build(), nn.Module)
+def test_every_candidate_can_be_built():
+    for candidate in (*BENCHMARKS['inference'].candidates, *BENCHMARKS['training'].candidates):
+        assert isinstance(candidate.build(), nn.Module)
+
+
+def test_every_baseline_is_a_candidate():
+    for name in ('inference', 'training', 'table3', 'scales'):  # sizes has only some of inference's
+        each = BENCHMARKS[name]
+        names = [candidate.name for candidate in each.candidates]
+        assert len(set(names)) == len(names)
+        assert {baseline for candidate in each.candidates for baseline in candidate.baselines} <= {*names}

@@ -1,4 +1,4 @@
-"""Times whole jobs, a test and a training on the demo data: our tools beside the toolboxes' own.
+"""Whole tests and trainings on the demo data, by our tools and by the toolboxes' own.
 
 Every job is a process of its own, as a user starts it. Jobs take turns, and share a config but for the
 backbone; a test's weights are untrained.
@@ -19,12 +19,13 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 
-from . import preflight
-from .config import CONFIGS, load_config
-from .errors import UserError
+from res2net_mm import preflight
+from res2net_mm.config import load_config
+from res2net_mm.errors import UserError
 
+ROOT = Path(__file__).resolve().parents[1]
 ITERATIONS = 12  # of a training; the first two don't count
 AS_MMDET = dict(deep_stem=True, avg_down=True, pool_at_stride_1=False)  # arguments of our Res2Net
 RESNET = dict(scales=1, base_width=64)
@@ -32,42 +33,31 @@ RESNET = dict(scales=1, base_width=64)
 
 @dataclass
 class Job:
-    """What is timed.
-
-    Attributes:
-        name (str): What the table calls it.
-        toolbox (str): The package whose tool runs it; 'res2net_mm' for ours.
-        tool (str): The tool, 'test.py' or 'train.py'.
-        backbone (dict): What differs from the config's backbone.
-        arguments (tuple[str, ...]): The tool's further arguments. Default: none.
-        beside (str, optional): The name of the job that does the same by the toolbox's own. Default: None.
-    """
+    """What is timed."""
 
     name: str
-    toolbox: str
-    tool: str
-    backbone: dict
-    arguments: tuple[str, ...] = ()
-    beside: str | None = None
+    toolbox: str  # the package whose tool runs it; 'res2net_mm' for ours
+    tool: str  # 'test.py' or 'train.py'
+    backbone: dict  # what differs from the config's
+    arguments: tuple[str, ...] = ()  # the tool's further ones
+    baseline: str | None = None  # the job that does the same by the toolbox's own
 
 
-def _jobs(toolbox: str, peers: dict[str, dict], as_peers: dict[str, dict]) -> dict[str, list[Job]]:
+def list_jobs(toolbox: str, networks: dict[str, dict], ours: dict[str, dict]) -> dict[str, list[Job]]:
     """The jobs of a config: its toolbox's tools with the toolbox's networks, and ours with ours."""
     jobs = {}
     for tool, flag in (('test.py', '--no-fuse'), ('train.py', '--channels-last')):
-        jobs[tool] = [Job(f"{toolbox}'s {name}", toolbox, tool, own) for name, own in peers.items()]
-        for name, own in as_peers.items():
-            peer = f"{toolbox}'s {name}" if name in peers else None
-            jobs[tool] += [
-                Job(f'our {name}', 'res2net_mm', tool, own, (), peer),
-                Job(f'our {name}, {flag}', 'res2net_mm', tool, own, (flag,), peer),
-            ]
+        jobs[tool] = [Job(f"{toolbox}'s {name}", toolbox, tool, own) for name, own in networks.items()]
+        for name, own in ours.items():
+            baseline = f"{toolbox}'s {name}" if name in networks else None
+            jobs[tool].append(Job(f'our {name}', 'res2net_mm', tool, own, (), baseline))
+            jobs[tool].append(Job(f'our {name}, {flag}', 'res2net_mm', tool, own, (flag,), baseline))
     return jobs
 
 
 # The config, and what is run of it.
 JOBS = {
-    'faster_rcnn_r2n50_fpn_coco': _jobs(
+    'faster_rcnn_r2n50_fpn_coco': list_jobs(
         'mmdet',
         {
             'Res2Net-50': dict(type='Res2Net', scales=4, base_width=26, norm_eval=False),
@@ -75,77 +65,77 @@ JOBS = {
         },
         {'Res2Net-50': AS_MMDET, 'ResNet-50': RESNET},
     ),
-    'simplebaseline_r2n50_coco': _jobs(
+    'simplebaseline_r2n50_coco': list_jobs(
         'mmpose', {'ResNet-50': dict(type='ResNet')}, {'ResNet-50': RESNET, 'Res2Net-50': {}}
     ),
 }
 
 
-def jobs(options: argparse.Namespace) -> Iterator[dict]:
-    """Whole tests and trainings on the demo data, by our tools and by the toolboxes' own.
+def demo_config(name: str) -> Config:
+    return load_config(str(ROOT / f'demo/configs/{name}.py'))
+
+
+def check() -> None:
+    """Check that the jobs can run.
 
     Raises:
-        UserError: If the demo data aren't there, or, later, a job fails.
+        UserError: If the demo data aren't there.
     """
     for config, tools in JOBS.items():
-        for tool, listed in tools.items():
-            if installed(listed):
-                preflight.check(load_config(str(CONFIGS / f'demo/{config}.py')), tool.removesuffix('.py'))
-    return (
-        _section(config, tool, listed, options)
-        for config, tools in JOBS.items()
-        for tool, listed in tools.items()
-    )
+        for tool, jobs in tools.items():
+            if installed(jobs):
+                preflight.check(demo_config(config), tool.removesuffix('.py'))
 
 
-def installed(listed: list[Job]) -> list[Job]:
+def installed(jobs: list[Job]) -> list[Job]:
     """The jobs that can run here."""
     # The first is the toolbox's own: without the toolbox ours cannot run, either.
-    return [job for job in listed if find_spec(job.toolbox) and find_spec(listed[0].toolbox)]
+    return [job for job in jobs if find_spec(job.toolbox) and find_spec(jobs[0].toolbox)]
 
 
-def _section(config: str, tool: str, listed: list[Job], options: argparse.Namespace) -> dict:
-    there = installed(listed)
-    if not there:
-        title, names = f'{tool} on {config}', [job.name for job in listed]
-        return dict(benchmark='jobs', title=title, left_out=names, timings=[], ratios=[])
-    timings = {job.name: dict(name=job.name, seconds=[], process=[]) for job in there}
+def sections(options: argparse.Namespace) -> Iterator[dict]:
+    """Run the jobs of each config and tool in turns.
+
+    Raises:
+        UserError: If one fails.
+    """
+    for config, tools in JOBS.items():
+        for tool, jobs in tools.items():
+            yield measure(config, tool, jobs, options)
+
+
+def measure(config: str, tool: str, listed: list[Job], options: argparse.Namespace) -> dict:
+    jobs = installed(listed)
+    section = {'benchmark': 'jobs', 'title': f'{tool} on {config}', 'timings': [], 'ratios': []}
+    section['left_out'] = [job.name for job in listed if job not in jobs]
+    if not jobs:
+        return section
+    timings = {job.name: dict(name=job.name, seconds=[], process=[]) for job in jobs}
     with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder, f'{i}.py') for i in range(len(there))]
-        for job, file in zip(there, files):
+        files = [Path(folder, f'{i}.py') for i in range(len(jobs))]
+        for job, file in zip(jobs, files):
             configure(job, config, file)
         for _ in range(options.runs):
-            for job, file in zip(there, files):
+            for job, file in zip(jobs, files):
                 print(f'{config}, {job.name}, {tool} ...', file=sys.stderr, flush=True)
                 seconds, process = run(job, file, options)
                 timings[job.name]['seconds'].append(seconds)
                 timings[job.name]['process'].append(process)
         batch = Config.fromfile(files[0])[f'{tool[:-3]}_dataloader'].batch_size
     medians = {name: statistics.median(timing['seconds']) for name, timing in timings.items()}
-    for name, timing in timings.items():
-        timing['rate'] = batch / medians[name]
-    return {
-        'benchmark': 'jobs',
-        'title': f'{tool} on {config}, an iteration of {batch} images',
-        'left_out': [job.name for job in listed if job not in there],
-        'timings': list(timings.values()),
-        'ratios': [
-            {'of': job.beside, 'to': job.name, 'ratio': medians[job.beside] / medians[job.name]}
-            for job in there
-            if job.beside in medians
-        ],
-    }
+    section['title'] += f', an iteration of {batch} images'
+    section['timings'] = [timing | dict(rate=batch / medians[name]) for name, timing in timings.items()]
+    section['ratios'] = [
+        {'of': job.baseline, 'to': job.name, 'ratio': medians[job.baseline] / medians[job.name]}
+        for job in jobs
+        if job.baseline in medians
+    ]
+    return section
 
 
 def configure(job: Job, config: str, path: Path) -> None:
-    """Write the config file of a job, and beside it, for a test, untrained weights.
-
-    Args:
-        job (Job): The job.
-        config (str): The demo config's name.
-        path (Path): The file; the weights are ``path.with_suffix('.pth')``.
-    """
-    cfg = load_config(str(CONFIGS / f'demo/{config}.py'))
+    """Write the config file of a job, and beside it, for a test, untrained weights (.pth)."""
+    cfg = demo_config(config)
     cfg.model.backbone.update(job.backbone)
     if job.toolbox != 'res2net_mm':
         cfg.custom_hooks = []
@@ -156,8 +146,6 @@ def configure(job: Job, config: str, path: Path) -> None:
     cfg.dump(path)
     if job.tool == 'test.py':
         init_default_scope(cfg.default_scope)
-        from mmengine.registry import MODELS
-
         torch.manual_seed(0)
         torch.save({'state_dict': MODELS.build(cfg.model).state_dict()}, path.with_suffix('.pth'))
 
@@ -169,7 +157,7 @@ def run(job: Job, config: Path, options: argparse.Namespace) -> tuple[float, flo
         UserError: If it fails.
     """
     here = job.toolbox == 'res2net_mm'
-    tools = CONFIGS.parent if here else Path(find_spec(job.toolbox).origin).with_name('.mim')
+    tools = ROOT if here else Path(find_spec(job.toolbox).origin).with_name('.mim')
     weights = [config.with_suffix('.pth')] if job.tool == 'test.py' else []
     environment = dict(os.environ)
     if options.threads:

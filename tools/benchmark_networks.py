@@ -1,0 +1,150 @@
+"""The networks that are timed: this package's and other packages'."""
+
+from dataclasses import dataclass, field
+from importlib import import_module
+
+from benchmark_jobs import AS_MMDET, RESNET
+from mmengine.registry import MODELS
+from torch import nn
+
+from res2net_mm.results.paper import paper
+
+
+@dataclass
+class Candidate:
+    """A network to time."""
+
+    name: str
+    network: dict  # its config; of timm's type='timm.NAME'
+    baselines: tuple[str, ...] = ()  # the candidates whose time is divided by its
+    fused: bool = False
+    half: bool = False  # it computes in half precision (bfloat16 on a CPU)
+    channels_last: bool = False  # its weights, and in inference images and feature maps, too
+    convs_only: bool = False  # its convolutions one by one, without what is between them
+
+    @property
+    def package(self) -> str:
+        return self.network['type'].partition('.')[0]
+
+    def build(self) -> nn.Module:
+        """The network, in training mode, on the CPU."""
+        if self.package != 'timm':
+            return MODELS.build(self.network)
+        name = self.network['type'].partition('.')[2]
+        return import_module('timm').create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
+
+
+@dataclass
+class Benchmark:
+    """Tables of one kind, one a shape of images."""
+
+    help: str
+    candidates: list[Candidate]
+    shapes: list[tuple[int, ...]]
+    training: bool = False  # steps (forward and backward, no optimizer) instead of inference
+    published: dict[str, float] = field(default_factory=dict)  # ratios by the names of baselines
+
+
+def ours(**arguments) -> dict:
+    return dict(type='res2net_mm.Res2Net', depth=50) | arguments
+
+
+def theirs(package: str, **arguments) -> dict:
+    own = dict(type=f'{package}.Res2Net', depth=50, scales=4, base_width=26, out_indices=(0, 1, 2, 3))
+    return own | arguments
+
+
+LAST, CONVS, HALF = dict(channels_last=True), dict(fused=True, convs_only=True), dict(fused=True, half=True)
+FROZEN = dict(norm_eval=True, norm_cfg=dict(type='BN', requires_grad=False))
+W14S8 = dict(scales=8, base_width=14)
+MMDET, MMDET_LAST, MMDET_FROZEN = 'mmdet (its v1b variant)', 'mmdet, channels last', 'mmdet, BN frozen'
+PLAIN = "plain form (the authors')"
+v1b, resnet = ours(**AS_MMDET), ours(**RESNET)
+v1b_frozen = v1b | FROZEN
+mmdet = theirs('mmdet', norm_eval=False)  # its networks keep BN's statistics in training unless they are told
+OTHERS = [
+    Candidate('timm', dict(type='timm.res2net50_26w_4s')),
+    Candidate('mmpretrain', theirs('mmpretrain')),
+    Candidate(MMDET, mmdet),
+    Candidate('ResNet-50, mmdet', dict(type='mmdet.ResNet', depth=50, norm_eval=False)),
+    Candidate(MMDET_LAST, mmdet, **LAST),
+]
+INFERENCE = [
+    *OTHERS,
+    Candidate('14w8s, mmdet', mmdet | W14S8),
+    Candidate(PLAIN, ours()),
+    Candidate('fused', ours(), (MMDET, 'mmpretrain', 'timm'), fused=True),
+    Candidate('fused v1b, as mmdet', v1b, (MMDET,), fused=True),
+    Candidate('fused v1b, as mmdet, channels last', v1b, (MMDET, MMDET_LAST), fused=True, **LAST),
+    Candidate('fused 14w8s, as mmdet', v1b | W14S8, ('14w8s, mmdet',), fused=True),
+    Candidate('fused, channels last', ours(), (MMDET,), fused=True, **LAST),
+    Candidate('fused ResNet-50', resnet, ('fused',), fused=True),
+    Candidate('its convolutions only', ours(), ('fused',), **CONVS),
+    Candidate("ResNet-50's convolutions only", resnet, ('its convolutions only',), **CONVS),
+    Candidate('fused, half', ours(), **HALF),
+    Candidate('fused v1b as mmdet, half', v1b, (MMDET,), **HALF),
+    Candidate('fused ResNet-50, half', resnet, **HALF),
+]
+TRAINING = [
+    *OTHERS,
+    Candidate('Res2Net-50', ours(), ('mmpretrain', 'timm')),
+    Candidate('v1b, as mmdet', v1b, (MMDET,)),
+    Candidate('v1b, as mmdet, channels last', v1b, (MMDET, MMDET_LAST), **LAST),
+    Candidate('ResNet-50', resnet),
+    Candidate(MMDET_FROZEN, theirs('mmdet', **FROZEN)),
+    Candidate('v1b, as mmdet, BN frozen', v1b_frozen, (MMDET_FROZEN,)),
+    Candidate('v1b, as mmdet, BN frozen, channels last', v1b_frozen, (MMDET_FROZEN,), **LAST),
+]
+
+
+def table3() -> Benchmark:
+    milliseconds = {}
+    for row in paper()['tables']['3']['groups'][0]['rows']:
+        network, setting = row['row']
+        published = row.get('paper', [None, None])[1]
+        if published:
+            milliseconds[f'{network.split(" ")[0]} {setting}'] = float(published.removesuffix('ms'))
+    resnet, *others = milliseconds
+    candidates, ratios = [], {}
+    for name in milliseconds:
+        width, _, scales = name.split(' ')[-1].partition('×')
+        network = ours(scales=int(scales.rstrip('s') or 1), base_width=int(width.rstrip('w')))
+        for form, fused in (('', False), (', fused', True)):
+            compared = tuple(other + form for other in others) if name == resnet else ()
+            candidates.append(Candidate(name + form, network, compared, fused))
+            ratios[name + form] = milliseconds[name] / milliseconds[resnet]
+    text = "The runtimes of Table 3's networks: their ratios to ResNet-50 beside the paper's."
+    return Benchmark(text, candidates, [(1, 3, 224, 224)], published=ratios)
+
+
+def scales() -> Benchmark:
+    candidates = []
+    for s, w in ((1, 64), (2, 48), (4, 26), (6, 18), (8, 14)):
+        setting = dict(scales=s, base_width=w)
+        if s > 1:  # mmdet's has no scale 1
+            candidates.append(Candidate(f'{w}w{s}s, mmdet', theirs('mmdet', **setting)))
+        candidates.append(Candidate(f'{w}w{s}s', ours(**setting)))
+        candidates.append(Candidate(f'{w}w{s}s, fused', ours(**setting), fused=True))
+    return Benchmark('How the cost grows with the scale, at equal FLOPs.', candidates, [(2, 3, 512, 512)])
+
+
+BENCHMARKS = {
+    'inference': Benchmark(
+        'The networks and other packages, at several sizes of images.',
+        INFERENCE,
+        [(1, 3, 224, 224), (2, 3, 512, 512), (1, 3, 800, 1333)],
+    ),
+    'training': Benchmark(
+        'A step of their training (forward and backward), and what it saves for backward.',
+        TRAINING,
+        [(2, 3, 256, 256), (2, 3, 512, 512)],
+        training=True,
+    ),
+    'table3': table3(),
+    'scales': scales(),
+    'sizes': Benchmark(
+        'How the cost grows with the size of the images.',
+        [c for c in INFERENCE if c.name in (MMDET, PLAIN, 'fused', 'fused ResNet-50')],
+        [(1, 3, side, side) for side in (160, 224, 320, 448, 640)],
+    ),
+}
