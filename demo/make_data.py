@@ -88,9 +88,9 @@ def make_demo_data(
     except OSError as error:
         raise UserError(f"can't write next to {root}: {error.strerror}") from error
     try:
-        objects = write_scenes(part, wanted['counts'], seed)
+        write_scenes(part, wanted['counts'], seed)
         write_digits(part / 'digits', wanted['counts']['digits/train'], wanted['counts']['digits/test'])
-        manifest = dict(wanted, files=count_files(part) + 1, objects=objects)
+        manifest = dict(wanted, files=count_files(part) + 1)
         write(part / MANIFEST, manifest)
         part.chmod(0o755)  # mkdtemp's folders are private
         part.rename(root)
@@ -139,10 +139,10 @@ def write(
     path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def write_scenes(root: Path, counts: dict[str, int], seed: int) -> dict:
-    """Draw the splits of COCO and VOC under ``root``; return how many objects there are of which sizes."""
+def write_scenes(root: Path, counts: dict[str, int], seed: int) -> None:
+    """Draw the splits of COCO and VOC under ``root``."""
     records = {split: [] for split in counts if not split.startswith('digits/')}
-    numbers, sizes, categories = Counter(), {}, {}
+    numbers = Counter()
     for split in records:
         name, part = split.split('/')
         for index in range(counts[split]):
@@ -154,25 +154,10 @@ def write_scenes(root: Path, counts: dict[str, int], seed: int) -> dict:
             path, record = write_annotations(root, name, part, numbers[name], instances, image.shape)
             write(path, cv2.imencode('.jpg', image[..., ::-1])[1].tobytes())
             records[split].append(record)
-            sizes.setdefault(name, Counter()).update(map(size, instances))
-            of = (instance.category for instance in instances if not instance.crowd)
-            categories.setdefault(name, Counter()).update(of)
     write_person_detections(root / 'coco' / PERSON_DETECTIONS, records['coco/val'], seed)
     write_coco_annotations(root / 'coco/annotations', records)
     for name in ('VOC2007', 'VOC2012'):
         write_voc_lists(root / 'VOCdevkit' / name / 'ImageSets', name, records)
-    return {
-        name: {
-            'sizes': {k: sizes[name][k] for k in ('small', 'medium', 'large', 'crowd') if sizes[name][k]},
-            'categories': dict(sorted(categories[name].items(), key=lambda item: (-item[1], item[0]))),
-        }
-        for name in sizes
-    }
-
-
-def size(instance: Instance) -> str:
-    area = np.count_nonzero(instance.mask)
-    return 'crowd' if instance.crowd else 'small' if area < 32**2 else 'medium' if area < 96**2 else 'large'
 
 
 # ---- COCO --------------------------------------------------------------------------------------
@@ -378,20 +363,6 @@ def write_digits(root: Path, train: int, test: int) -> None:
 # ---- the tool ----------------------------------------------------------------------------------
 
 
-def describe(manifest: dict) -> list[str]:
-    """What a data set holds, as lines to print."""
-    splits = {name: [] for name in ('coco', 'VOC2007', 'VOC2012', 'digits')}
-    for split, images in manifest['counts'].items():
-        name, part = split.split('/')
-        splits[name].append(f'{images} {part}')
-    lines = []
-    for name, held in manifest['objects'].items():
-        sizes, categories = (', '.join(f'{n} {k}' for k, n in held[what].items()) for what in held)
-        objects = f'{sum(held["sizes"].values())} objects: {sizes}; {categories}'
-        lines.append(f'{name}: {", ".join(splits[name])} images; {objects}')
-    return [*lines, f'digits: {", ".join(splits["digits"])} images of handwritten digits']
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('root', nargs='?', default='data/demo', help='default: %(default)s')
@@ -405,7 +376,7 @@ def main() -> None:
         sys.exit(f'make_data.py: error: {error}')
     except KeyboardInterrupt:
         sys.exit('make_data.py: interrupted, nothing was written')
-    print('\n'.join(describe(manifest)))
+    print('\n'.join(f'{images:>6,}  {split}' for split, images in manifest['counts'].items()))
     seconds = time.perf_counter() - start
     print(f'written to {args.root} in {seconds:.0f} s' if written else f'{args.root} is complete, left alone')
 

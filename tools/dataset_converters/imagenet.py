@@ -7,7 +7,7 @@ check images that are sorted already.
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from .prepare import Archive, Layout, Problem, State, is_whole, loadmat, some
@@ -20,7 +20,7 @@ DEVKIT = Archive(
     'ILSVRC2012_devkit_t12.tar.gz', SITE, (f'{KIT}/',), optional="knowing the classes of val's images"
 )
 TRAIN = Archive('ILSVRC2012_img_train.tar', SITE, folder='train/', nested=True)
-VAL = Archive('ILSVRC2012_img_val.tar', SITE)
+VAL = Archive('ILSVRC2012_img_val.tar', SITE, folder='val/')
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ class ImageNet(Layout):
 
     @property
     def archives(self) -> list[Archive]:
-        """All archives; the one that says where another's members go comes before it."""
-        return [DEVKIT, TRAIN, replace(VAL, places=self.places)]
+        return [DEVKIT, TRAIN, VAL]
 
     def read_kit(self, root: Path) -> tuple[dict[str, int], dict[str, str]]:
         """The number of training images of each class, and where each image of val belongs, below the root.
@@ -64,13 +63,6 @@ class ImageNet(Layout):
         """The names of val's images."""
         return [f'ILSVRC2012_val_{number:08d}{SUFFIX}' for number in range(1, self.val + 1)]
 
-    def places(self, root: Path) -> dict[str, str]:
-        """Where each image of val belongs; nothing without the development kit, which the check reports."""
-        try:
-            return self.read_kit(root)[1]
-        except (FileNotFoundError, ValueError):
-            return {}
-
     def check(self, root: Path, map: Callable) -> State:
         """Count the images, and look at each of them."""
         state = State()
@@ -92,7 +84,7 @@ class ImageNet(Layout):
             state.again |= {root / META, root / TRUTH}
         self.check_train(state, found['train'], there['train'], counts)
         self.check_val(state, found, images_in(root / 'val'), places)
-        for part, archive in zip(found, self.archives[1:]):
+        for part, archive in zip(found, (TRAIN, VAL)):
             state.counts[f'{part}/*/*{SUFFIX}'] = there[part]
             state.add_damaged(f'{part}/*/*{SUFFIX}', archive, damaged[part])
         return state
@@ -119,7 +111,7 @@ class ImageNet(Layout):
         published = set(self.val_images)
         if missing := published - {*there.values(), *loose}:
             text = f'val/*/*{SUFFIX}: {len(missing):,} of {self.val:,} missing: {some(missing)}'
-            state.add(text, self.archives[2])
+            state.add(text, VAL)
         if places:
             extra = there.keys() - places.values()
         else:
@@ -153,11 +145,14 @@ def look(folder: Path) -> tuple[list[str], list[Path]]:
 
 
 def sort_val(layout: ImageNet, root: Path, again: set[Path], map: Callable) -> list[Problem]:
-    """Move images that were unpacked into ``val`` itself into their classes' folders."""
-    places = layout.places(root)
-    for name in images_in(root / 'val'):
-        path, to = root / 'val' / name, root / places.get(name, f'val/{name}')
-        if not to.is_file() or to.stat().st_size == path.stat().st_size:
+    """Move images that are in ``val`` itself into their classes' folders."""
+    try:
+        places = layout.read_kit(root)[1]
+    except (FileNotFoundError, ValueError):
+        return []  # which the check reports
+    for name in places.keys() & set(images_in(root / 'val')):
+        path, to = root / 'val' / name, root / places[name]
+        if to in again or not to.is_file() or to.stat().st_size == path.stat().st_size:
             to.parent.mkdir(exist_ok=True)
             os.replace(path, to)
     return []

@@ -29,7 +29,7 @@ def coco_images(path: Path) -> set[str]:
     return {Path(image['file_name']).stem for image in content['images']}
 
 
-def coco_person_boxes(path: Path) -> set[str]:
+def person_boxes(path: Path) -> set[str]:
     """The images of a list of detections of persons (MMPose skips others), without suffix."""
     boxes = json.loads(path.read_bytes())
     if not isinstance(boxes, list) or not (boxes := [box for box in boxes if box['category_id'] == 1]):
@@ -51,7 +51,7 @@ COCO_STUFF = Archive(
     folder='stuffthingmaps/',
     optional='HTC',
 )
-COCO_PERSONS = Archive(
+PERSONS = Archive(
     'COCO_val2017_detections_AP_H_56_person.json',
     'the release of SimpleBaseline or HRNet, https://github.com/leoxiaobin/deep-high-resolution-net.pytorch',
     folder='person_detection_results/',
@@ -74,10 +74,7 @@ COCO = Layout(
         *coco_part('train2017', 118_287),
         *coco_part('val2017', 5_000),
         Split(
-            COCO_PERSONS.folder + COCO_PERSONS.name,
-            coco_person_boxes,
-            COCO_PERSONS,
-            within='annotations/instances_val2017.json',
+            PERSONS.folder + PERSONS.name, person_boxes, PERSONS, within='annotations/instances_val2017.json'
         ),
     ),
     exact=('train2017/{}.jpg', 'val2017/{}.jpg'),
@@ -149,7 +146,7 @@ def make_mask(job: tuple[Path, Path]) -> str | None:
     if source.suffix == '.mat':
         try:
             mask = loadmat(source)['GTcls'][0]['Segmentation'][0].astype(np.uint8)
-        except ValueError:
+        except (ValueError, LookupError):
             return source.stem
     elif is_whole(source):
         with Image.open(source) as image:
@@ -172,7 +169,7 @@ VOC12AUG = Layout(
     (
         voc12_part('train', VOC12, 1_464),
         voc12_part('val', VOC12, 1_449),
-        voc12_part('trainval', VOC12, 2_913),
+        Split('VOC2012/ImageSets/Segmentation/trainval.txt', lines, VOC12, 2_913),
         voc12_part('aug', SBD, 9_118),
         Split('VOC2012/ImageSets/Segmentation/trainaug.txt', lines, SBD, 10_582),
     ),
@@ -181,12 +178,13 @@ VOC12AUG = Layout(
 
 # ---- CIFAR-100 ---------------------------------------------------------------------------------
 
-CIFAR_FOLDER = 'cifar-100-python'
-CIFAR = Archive(
-    f'{CIFAR_FOLDER}.tar.gz',
-    'the CIFAR web site, https://www.cs.toronto.edu/~kriz/cifar.html',
-    tuple(f'{CIFAR_FOLDER}/{member}' for member in ('train', 'test', 'meta')),
-)
+CIFAR_SITE = 'the CIFAR web site, https://www.cs.toronto.edu/~kriz/cifar.html'
+CIFAR_FILES = {
+    'cifar-100-python/train': 50_000,
+    'cifar-100-python/test': 10_000,
+    'cifar-100-python/meta': 100,
+}
+CIFAR = Archive('cifar-100-python.tar.gz', CIFAR_SITE, tuple(CIFAR_FILES))
 
 
 def published(count: int, path: Path) -> set[str]:
@@ -197,10 +195,8 @@ def published(count: int, path: Path) -> set[str]:
     from torchvision.datasets import CIFAR100
     from torchvision.datasets.utils import calculate_md5
 
-    known = dict(
-        [*CIFAR100.train_list, *CIFAR100.test_list, (CIFAR100.meta['filename'], CIFAR100.meta['md5'])]
-    )
-    found, md5 = calculate_md5(path), known[path.name]
+    found = calculate_md5(path)
+    md5 = dict([*CIFAR100.train_list, *CIFAR100.test_list, ('meta', CIFAR100.meta['md5'])])[path.name]
     if found != md5:
         raise ValueError(f"not the published file: its MD5 is {found}, the published one's {md5}")
     return set(map(str, range(count)))
@@ -209,10 +205,7 @@ def published(count: int, path: Path) -> set[str]:
 CIFAR100 = Layout(
     'cifar100',
     'data/cifar100',
-    tuple(
-        Split(f'{CIFAR_FOLDER}/{part}', partial(published, count), CIFAR, count)
-        for part, count in (('train', 50_000), ('test', 10_000), ('meta', 100))
-    ),
+    tuple(Split(name, partial(published, count), CIFAR, count) for name, count in CIFAR_FILES.items()),
     configs='cifar100/r2nx29_6c24w4s_{}.py',
 )
 LAYOUTS = {layout.name: layout for layout in (COCO, VOC07, VOC12AUG, IMAGENET, CIFAR100)}

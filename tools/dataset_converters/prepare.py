@@ -44,16 +44,15 @@ class Archive:
     folder: str = ''  # what is put before them instead, with a slash at its end
     optional: str = ''  # what needs it, if not everything does
     nested: bool = False  # its members are tars, each of whose files go to a folder of the tar's name
-    # Takes the data set's root, says where below it each member goes: if another file than the archive knows.
-    places: Callable[[Path], dict[str, str]] | None = None
 
-    def target(self, member: str) -> str | None:
-        """Where a member goes, below the data set's root; None if it isn't wanted."""
+    def target(self, root: Path, member: str) -> Path | None:
+        """Where a member goes; None if it isn't wanted."""
         parts = PurePosixPath(member).parts
         if member.startswith('/') or '..' in parts:
             raise UserError(f'{self.name} is not the published one: its {member} would go outside the folder')
         name = '/'.join(parts)
-        return self.folder + name.removeprefix(self.strip) if name.startswith(self.wanted) else None
+        wanted = name.startswith(self.wanted)
+        return root / (self.folder + name.removeprefix(self.strip)) if wanted else None
 
 
 @dataclass(frozen=True)
@@ -120,37 +119,32 @@ class Layout:
 
     def check(self, root: Path, map: Callable) -> State:
         """Look for the lists of the data set, and for the files that they name."""
-        state = State()
-        there = [split for split in self.splits if (root / split.list).is_file()]
-        lists = dict(map(partial(read_list, root), there, 'reading lists'))
+        state, wanted, owners = State(), defaultdict(set), {}
+        present = {files: find(root, files) for split in self.splits for files in split.files}
+        lists = dict(map(partial(read_list, root), self.splits, 'reading lists'))
         for split in self.splits:
             check_list(state, root, split, lists)
-
-        needed, unknown = defaultdict(set), {}
         for split in self.splits:
+            names = lists[split.list]
             for files, archive in split.files.items():
-                if isinstance(lists.get(split.list), set):
-                    needed[files, archive] |= lists[split.list]
-                else:
-                    unknown[files, archive] = split.count or 1
-        owners = {}
-        for files in dict.fromkeys(files for files, _ in (*needed, *unknown)):
-            present, every, shown = find(root, files), set(), files.format('*')
-            for archive in self.archives:
-                names, count = needed.get((files, archive), set()), unknown.get((files, archive), 0)
-                every |= names
-                owners |= {root / files.format(name): (shown, archive) for name in names & present}
-                optional = bool(archive.optional) and not names & present
-                if missing := names - present:
-                    text = f'{shown}: {len(missing):,} of {len(names):,} missing: {some(missing)}'
-                    state.add(text, archive, optional=optional)
-                elif len(present) < count:
-                    text = f'{shown}: {len(present):,} there, {count:,} published'
-                    state.add(text, archive, optional=optional)
-            state.counts[shown] = len(present & every)
-            extra = present - every
-            if extra and files in self.exact and not any(files == f for f, _ in unknown):
-                state.add(f"{shown}: {len(extra):,} that don't belong there, to be removed: {some(extra)}")
+                there, shown, text = present[files], files.format('*'), ''
+                state.counts.setdefault(shown, 0)
+                if isinstance(names, set):
+                    state.counts[shown] += len((names & there) - wanted[files])
+                    wanted[files] |= names
+                    owners |= {root / files.format(name): (shown, archive) for name in names & there}
+                    if missing := names - there:
+                        text = f'{len(missing):,} of {len(names):,} missing: {some(missing)}'
+                elif len(there) < (split.count or 1):
+                    text = f'{len(there):,} there, {split.count or 1:,} published'
+                if text:
+                    needless = archive.optional and not (isinstance(names, set) and names & there)
+                    state.add(f'{shown}: {text}', archive, optional=bool(needless))
+        for files in self.exact:
+            extra = present[files] - wanted[files]
+            if extra and all(isinstance(lists[s.list], set) for s in self.splits if files in s.files):
+                text = f"{len(extra):,} that don't belong there, to be removed: {some(extra)}"
+                state.add(f'{files.format("*")}: {text}')
 
         damaged, paths = defaultdict(list), sorted(owners)
         for path, whole in zip(paths, map(is_whole, paths, 'checking files')):
@@ -161,18 +155,20 @@ class Layout:
         return state
 
 
-def read_list(root: Path, split: Split) -> tuple[str, set[str] | str]:
-    """A list and its names, or why they can't be read."""
+def read_list(root: Path, split: Split) -> tuple[str, set[str] | str | None]:
+    """A list and its names; or why they can't be read, None if it isn't there."""
     try:
         return split.list, split.read(root / split.list)
+    except (FileNotFoundError, NotADirectoryError):
+        return split.list, None
     except KeyError as error:
         return split.list, f'it lacks {error}'
     except (ValueError, TypeError) as error:
         return split.list, str(error)
 
 
-def check_list(state: State, root: Path, split: Split, lists: dict[str, set[str] | str]) -> None:
-    names, other = lists.get(split.list), lists.get(split.within)
+def check_list(state: State, root: Path, split: Split, lists: dict[str, set[str] | str | None]) -> None:
+    names, other = lists[split.list], lists.get(split.within)
     damaged = isinstance(names, str)
     state.counts[split.list] = 0 if damaged or names is None else len(names)
     if names is None:
@@ -261,17 +257,13 @@ def unpack(archive: Archive, path: Path, root: Path, again: set[Path]) -> None:
     Raises:
         UserError: If the archive is damaged.
     """
-    places = archive.places(root) if archive.places else None
     try:
         with rich.progress.open(path, 'rb', description=archive.name, **bar()) as file:
             for name, size, start in members(archive, path, file):
-                below = archive.target(name)
-                if places is not None:
-                    below = places.get(below)
-                to = root / below if below else None
+                to = archive.target(root, name)
                 if to and (to in again or not to.is_file() or to.stat().st_size != size):
-                    with start() as source, replacing(to) as part, open(part, 'wb') as file:
-                        shutil.copyfileobj(source, file, 1 << 20)
+                    with start() as source, replacing(to) as part, open(part, 'wb') as target:
+                        shutil.copyfileobj(source, target, 1 << 20)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
@@ -284,10 +276,10 @@ def unpack(archive: Archive, path: Path, root: Path, again: set[Path]) -> None:
 def members(archive: Archive, path: Path, file: BinaryIO) -> Iterator[tuple[str, int, Callable]]:
     """Name and size of each file in an archive, and what opens it."""
     if path.suffix == '.zip':
-        with zipfile.ZipFile(file) as zip:
-            for member in zip.infolist():
+        with zipfile.ZipFile(file) as contents:
+            for member in contents.infolist():
                 if not member.is_dir():
-                    yield member.filename, member.file_size, partial(zip.open, member)
+                    yield member.filename, member.file_size, partial(contents.open, member)
     elif path.suffix in ('.tar', '.tgz', '.gz'):
         for tar, member in tar_members(file):
             if archive.nested:
