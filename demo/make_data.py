@@ -22,9 +22,9 @@ from xml.etree import ElementTree
 
 import cv2
 import numpy as np
-from figures import KEYPOINTS
 from PIL import Image
 from scenes import Instance, draw_scene
+from shapes import KEYPOINTS
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 from torchvision.models.segmentation import DeepLabV3_ResNet50_Weights
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from figures import FIGURES, KEYPOINTS, Figure, Sprite, ellipse, hsv, person, rounded, stripes
+from figures import FIGURES, person
+from shapes import KEYPOINTS, Figure, Sprite, ellipse, hsv, rounded, stripes
 
 # ---- backgrounds: textured places in muted colors, so that the objects stand out -----------------
 

@@ -10,12 +10,13 @@ from xml.etree import ElementTree
 import make_data
 import numpy as np
 import pytest
-from figures import FIGURES, KEYPOINTS, person
+from figures import FIGURES, person
 from make_data import COUNTS, DIGIT_SIZE, PERSON_DETECTIONS, VOC_CLASSES, make_demo_data
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.mask import iou
 from scenes import draw_scene
+from shapes import KEYPOINTS
 
 from res2net_mm.errors import UserError
 
