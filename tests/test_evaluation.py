@@ -1,14 +1,10 @@
-"""The metrics that the configs use: the fast COCO evaluation is pycocotools', and images are counted."""
-
-from types import SimpleNamespace
+"""The metrics that the configs use: the fast COCO evaluation is pycocotools'."""
 
 import numpy as np
 import pytest
 import torch
-from make_data import COUNTS, make_demo_data
-from mmengine.runner import TestLoop as Loop
 
-from res2net_mm.engine import CountImagesHook
+from make_data import COUNTS, make_demo_data
 
 
 @pytest.fixture(scope='module')
@@ -76,18 +72,3 @@ def test_faster_coco_metric_gives_pycocotools_numbers(ann_file, monkeypatch):
     assert 0.01 < ap < 0.9 and round(ap, 3) != ap
     for name, value in theirs.items():
         assert fast[name] == pytest.approx(value, abs=1e-6), name
-
-
-@pytest.mark.parametrize('of_key_points', [True, False])
-def test_evaluated_images_are_counted(of_key_points, ann_file):
-    """Of a data set of persons not the persons."""
-    from xtcocotools.coco import COCO
-
-    metric = SimpleNamespace(coco=COCO(ann_file)) if of_key_points else SimpleNamespace()
-    loop = Loop.__new__(Loop)
-    loop.evaluator = SimpleNamespace(metrics=[SimpleNamespace(), metric])
-    loop.dataloader = SimpleNamespace(dataset=list(range(40 if of_key_points else 14)))
-    metrics = dict(mAP=0.5)
-    CountImagesHook().after_test_epoch(SimpleNamespace(test_loop=loop), metrics)
-    assert metrics == dict(mAP=0.5, images=14)
-    CountImagesHook().after_test_epoch(SimpleNamespace(test_loop=loop), None)  # nothing evaluated, no error

@@ -1,9 +1,11 @@
 #!/usr/bin/env python
-"""Print the paper's tables with what runs measured beside the paper's numbers."""
+"""Print the paper's tables with what runs measured beside the paper's numbers, and a table of other runs."""
 
 import argparse
+import sys
 
-from res2net_mm.results import report
+from res2net_mm.errors import UserError
+from res2net_mm.results.report import FIGURES, FORMATS, TABLES, report
 
 
 def parse_args() -> argparse.Namespace:
@@ -15,18 +17,16 @@ def parse_args() -> argparse.Namespace:
         help='folders with runs, searched to any depth (%(default)s)',
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument('--table', nargs='+', choices=report.table_names(), help='which tables (all)')
-    which.add_argument(
-        '--figure', nargs='+', choices=report.figure_names(), help='figures instead, drawn and as tables'
-    )
-    which.add_argument(
-        '--demo', action='store_true', help='runs on the demo data instead; on its digits, drawn, too'
-    )
-    parser.add_argument('--format', choices=report.FORMATS, default='terminal', help='(%(default)s)')
+    which.add_argument('--table', nargs='+', choices=TABLES, help='which tables (all)')
+    which.add_argument('--figure', nargs='+', choices=FIGURES, help='figures instead, drawn and as tables')
+    parser.add_argument('--format', choices=FORMATS, default='terminal', help='(%(default)s)')
     parser.add_argument('--out', metavar='FILE', help='write to a file')
     parser.add_argument('--plots', metavar='DIR', help='draw AP by size and by scale, and curves, into it')
     return parser.parse_args()
 
 
 if __name__ == '__main__':
-    report.main(parse_args())
+    try:
+        report(**vars(parse_args()))
+    except UserError as error:
+        sys.exit(f'results.py: error: {error}')

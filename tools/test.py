@@ -1,23 +1,15 @@
 #!/usr/bin/env python
 """Test a checkpoint of any of the toolboxes' models: a thin wrapper over mmengine's Runner."""
 
-import argparse
+from res2net_mm.engine import runner
 
-from res2net_mm import runs
-
-
-def parse_args() -> argparse.Namespace:
-    parser = runs.parser(__doc__)
-    parser.add_argument('checkpoint', help='checkpoint file or address')
-    parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
-    parser.add_argument('--show-dir', help='draw the predictions, beside the ground truth, into it')
-    parser.add_argument('--tta', action='store_true', help="test-time augmentation, the config's own")
-    parser.add_argument('--no-fuse', action='store_true', help='test the networks as they are trained')
-    parser.add_argument(
-        '--half', action='store_true', help='compute the networks in float16 (bfloat16 on a CPU)'
-    )
-    return parser.parse_args()
-
+parser = runner.parser(__doc__)
+parser.add_argument('checkpoint', help='checkpoint file or address')
+parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
+parser.add_argument('--show-dir', help='draw the predictions, beside the ground truth, into it')
+parser.add_argument('--tta', action='store_true', help="test-time augmentation, the config's own")
+parser.add_argument('--no-fuse', action='store_true', help='test the networks as they are trained')
+parser.add_argument('--half', action='store_true', help='compute the networks in float16 (bfloat16 on a CPU)')
 
 if __name__ == '__main__':
-    runs.main(runs.test, parse_args())
+    runner.main(runner.test, **vars(parser.parse_args()))

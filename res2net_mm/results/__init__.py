@@ -1,5 +1,1 @@
-"""What runs measured, as tables and plots."""
-
-from .metrics import print_metrics
-
-__all__ = ['print_metrics']
+"""Published numbers and what runs measured, side by side."""

@@ -24,28 +24,23 @@ def metrics_table(metrics: dict, title: str) -> Group:
     """Lay out what an evaluator returned.
 
     Args:
-        metrics (dict): Names such as ``coco/bbox_mAP_50`` and values; ``images``, their number, goes into
-            the title.
+        metrics (dict): Names such as ``coco/bbox_mAP_50`` and values.
         title (str): The title.
 
     Returns:
         rich.console.Group: COCO's columns with a row for boxes and one for masks, if there are such metrics,
         in mmdet's fractions of 1, where a size without an object shows -; below, a row for each other metric.
     """
-    metrics = dict(metrics)
-    if 'images' in metrics:
-        title += f', {int(metrics.pop("images")):,} images'
+    others, parts = dict(metrics), [Text(title, 'bold')]
     kinds = [k for k in ('bbox', 'segm') if f'coco/{k}_mAP' in metrics]
     columns = {c: key for c, key in COCO_COLUMNS.items() if any(f'coco/{k}_{key}' in metrics for k in kinds)}
-    parts = [Text(title, 'bold')]
+    table = Table('', *columns, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for kind in kinds:
+        values = (metrics.get(f'coco/{kind}_{key}', -1) for key in columns.values())
+        table.add_row(kind, *('-' if v < 0 else f'{v:.3f}' for v in values))
+        others = {name: v for name, v in others.items() if not name.startswith(f'coco/{kind}_')}
     if kinds:
-        table = Table('', *columns, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-        for kind in kinds:
-            values = (metrics.get(f'coco/{kind}_{key}', -1) for key in columns.values())
-            table.add_row(kind, *('-' if v < 0 else f'{v:.3f}' for v in values))
         parts.append(table)
-    shown = tuple(f'coco/{kind}_' for kind in kinds)
-    others = {name: value for name, value in metrics.items() if not (shown and name.startswith(shown))}
     if others:
         table = Table('metric', 'value')
         for name, value in others.items():
@@ -56,5 +51,4 @@ def metrics_table(metrics: dict, title: str) -> Group:
 
 def print_metrics(metrics: dict, title: str) -> None:
     """Print :func:`metrics_table`, or that there is nothing to print (mmdet's way to say: no detections)."""
-    measured = metrics.keys() - {'images'}
-    Console().print(metrics_table(metrics, title) if measured else f'{title}: no metrics; nothing was found')
+    Console().print(metrics_table(metrics, title) if metrics else f'{title}: no metrics; nothing was found')

@@ -1,6 +1,5 @@
 """The paper's tables as plots: its own numbers hollow and dashed, what was measured solid."""
 
-import math
 import re
 import textwrap
 from collections import defaultdict
@@ -10,7 +9,7 @@ from .curves import plot_curves
 from .tables import Table, show
 
 SIZES = ('Small', 'Medium', 'Large', 'All'), ('APS', 'APM', 'APL', 'AP')  # Table 6's columns and Table 8's
-COLOURS = {'ResNet-50': '#E69F00', 'Res2Net-50': '#0072B2'}  # tell apart for the colour-blind, too
+COLORS = {'ResNet-50': '#E69F00', 'Res2Net-50': '#0072B2'}  # tell apart for the color-blind, too
 SERIES = '#E69F00', '#009E73', '#0072B2'
 
 
@@ -19,10 +18,9 @@ def plot(tables: list[Table], folder: str | Path) -> list[Path]:
 
     Args:
         tables (list[Table]): The tables; AP by size is drawn of 6 and 8, AP against the scale of 7 and 8,
-            accuracy against the number of parameters of Figure 5, the paper's and the demo's.
-        folder (str | Path): Where ``ap_by_size.png``, ``ap_against_scale.png``, ``figure_5.png``,
-            ``figure_5_digits.png`` and, of each work directory that the tables' numbers are from,
-            ``curves_NAME.png`` go.
+            accuracy against the number of parameters of Figure 5.
+        folder (str | Path): Where ``ap_by_size.png``, ``ap_against_scale.png``, ``figure_5.png`` and, of each
+            work directory that the tables' numbers are from, ``curves_NAME.png`` go.
 
     Returns:
         list[Path]: The pictures.
@@ -35,33 +33,31 @@ def plot(tables: list[Table], folder: str | Path) -> list[Path]:
     paths = [plot_sizes(sizes, folder / 'ap_by_size.png')] if sizes else []
     paths += [plot_scales(scales, folder / 'ap_against_scale.png')] if scales else []
     paths += plot_series(tables, folder)
-    work_dirs = dict.fromkeys(run.work_dir for table in tables for run in table.runs)
-    for work_dir in work_dirs:
+    for work_dir in dict.fromkeys(run.work_dir for table in tables for run in table.runs):
         name = '_'.join(p for p in work_dir.parts if p not in ('/', '.', '..'))
         paths.append(plot_curves(work_dir, folder / f'curves_{name}.png'))
     return [path for path in paths if path]
 
 
 def plot_sizes(tables: list[Table], path: Path) -> Path:
-    """Draw AP by object size for Res2Net-50 26w4s and its ResNet twin, from Tables 6 and 8."""
+    """Draw AP by object size for Res2Net-50 26w4s and its baseline, ResNet-50, from Tables 6 and 8."""
     figure, axes = _figure(len(tables))
     for axis, table in zip(axes, tables):
         columns = next(names for names in SIZES if names[0] in table.columns)
-        rows = [r for r in table.rows if r.labels[:2] in (['AP (%)', r.labels[1]], ['masks', r.labels[1]])]
-        rows = [r for r in rows if r.labels[1] in COLOURS and r.labels[2:] in ([], ['64w'], ['26w×4s'])]
+        rows = [row for row in table.rows if row.labels[0] in ('AP (%)', 'masks') and row.labels[1] in COLORS]
+        rows = [row for row in rows if row.labels[2:] in ([], ['64w'], ['26w×4s'])]
         for at, row in zip((-0.2, 0.2), rows):
-            colour = COLOURS[row.labels[1]]
-            cells = [row.cells[table.columns.index(c)] for c in columns]
-            xs, paper = zip(*((i + at, float(c.reference)) for i, c in enumerate(cells)))
-            label = f'{row.labels[1]}, {{}}'.format
-            axis.bar(xs, paper, width=0.36, fill=False, ec=colour, ls='--', lw=1.5, label=label('paper'))
-            measured = [(x, float(c.measured)) for x, c in zip(xs, cells) if c.measured is not None]
-            if measured:
-                axis.bar(*zip(*measured), width=0.24, color=colour, label=label('measured'))
-            for x, cell in zip(xs, cells):
+            backbone, color = row.labels[1], COLORS[row.labels[1]]
+            for i, column in enumerate(columns):
+                cell, label = row.cells[table.columns.index(column)], '' if i else backbone
+                paper = dict(fill=False, ec=color, ls='--', lw=1.5, label=label and f'{label}, paper')
+                axis.bar(i + at, float(cell.reference), width=0.36, **paper)
                 value = cell.reference if cell.measured is None else cell.measured
+                if cell.measured is not None:
+                    label = label and f'{label}, measured'
+                    axis.bar(i + at, float(value), width=0.24, color=color, label=label)
                 text = show(value, table.digits, cell.published.values())
-                top = x, float(max(value, cell.reference))
+                top = i + at, float(max(value, cell.reference))
                 axis.annotate(text, top, (0, 2), textcoords='offset points', ha='center', fontsize='x-small')
         axis.set_xticks(range(4), ('small', 'medium', 'large', 'all'))
         kind = 'mask' if table.name == '8' else 'box'
@@ -79,9 +75,8 @@ def plot_scales(tables: list[Table], path: Path) -> Path:
         rows = [r for r in table.rows if r.labels[at].endswith('-50') and r.labels[0] != 'boxes']
         scales = [int((re.findall(r'×(\d+)s', row.labels[-1]) or [1])[0]) for row in rows]
         cells = [row.cells[0] for row in rows]
-        axis.plot(
-            scales, [float(c.reference) for c in cells], 'o--', color='#0072B2', mfc='none', label='paper'
-        )
+        paper = [float(cell.reference) for cell in cells]
+        axis.plot(scales, paper, 'o--', color='#0072B2', mfc='none', label='paper')
         measured = [(s, float(c.measured)) for s, c in zip(scales, cells) if c.measured is not None]
         if measured:
             axis.plot(*zip(*measured), 'o-', color='#D55E00', label='measured')
@@ -96,22 +91,19 @@ def plot_scales(tables: list[Table], path: Path) -> Path:
 def plot_series(tables: list[Table], folder: Path) -> list[Path]:
     """Draw what was measured of figures that came as tables: a line for each group of rows.
 
-    The second column is drawn against the first, and a third, if there is one, as its error bars; what else
-    there is isn't.
+    The second column is drawn against the first, and a third, if there is one, as its error bars.
     """
     paths = []
     for table in tables:
         series = defaultdict(list)
         for row in table.rows if 'Figure' in table.name else ():
-            if all(cell.measured is not None for cell in row.cells[:2]):
-                point = [
-                    math.nan if cell.measured is None else float(cell.measured) for cell in row.cells[:3]
-                ]
-                series[row.labels[0]].append(point)
+            values = [None if cell.measured is None else float(cell.measured) for cell in row.cells[:3]]
+            if None not in values[:2]:
+                series[row.labels[0]].append([float('nan') if v is None else v for v in values])
         if series:
             figure, (axis,) = _figure(1)
-            for (name, points), colour in zip(series.items(), SERIES):
-                axis.errorbar(*zip(*points), fmt='o-', color=colour, label=name, capsize=3)
+            for (name, points), color in zip(series.items(), SERIES):
+                axis.errorbar(*zip(*points), fmt='o-', color=color, label=name, capsize=3)
             axis.set(xlabel=table.columns[0], ylabel=f'measured {" ± ".join(table.columns[1:3])}')
             axis.set_title(textwrap.fill(table.title, 70), fontsize='medium')
             axis.legend(fontsize='small', frameon=False)

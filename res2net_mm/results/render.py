@@ -14,71 +14,74 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from .tables import Cell, Row, Table, places, show
-from .work_dirs import Run
+from .records import Run
+from .tables import Cell, Row, Table, decimals, show
 
 LEGEND = (
     '· not run, - no such number; difference: measured less published (the upper, if there are two); '
     'gain: over the baseline, such as the ResNet of the same depth'
 )
-SUPERSCRIPTS = str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹')
 STYLES = {'measured': 'bold', '': 'bold', 'difference': 'cyan'}  # published numbers are dim
+SUPERSCRIPTS = str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹')
+MARKDOWN = str.maketrans({char: f'\\{char}' for char in '\\`*_|<>'})
 LATEX = str.maketrans(
     {
         **{char: f'\\{char}' for char in '{}%_&#$'},
         **{char: f'${char}$' for char in '<>|'},
-        '\\': r'\textbackslash{}',
-        '~': r'\textasciitilde{}',
-        '^': r'\textasciicircum{}',
-        '×': r'$\times$',
-        '·': r'$\cdot$',
-        '↑': r'$\uparrow$',
-        '↓': r'$\downarrow$',
+        **{'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}'},
+        **{'×': r'$\times$', '·': r'$\cdot$', '↑': r'$\uparrow$', '↓': r'$\downarrow$'},
     }
 )
 
 
 @dataclass
 class Line:
-    """A printed line of a row: one source's numbers, the measured ones, or their difference."""
+    """A printed line of a row: its kind (a source, 'measured', 'difference'), its texts, each text's mark.
+
+    A mark is the number of the run below the table; that of the whole line stands at its kind.
+    """
 
     kind: str
     labels: list[str]
     texts: list[str]
-    mark: str = ''  # the run of all its numbers, as its number in the list below the table
-    marks: list[str] | None = None  # the runs of each, if they are of several
+    marks: list[str]
+    begins: bool  # a group
+
+    def cells(self, mark: Callable[[str], str], bold: str = '{}', text: Callable = str) -> list[str]:
+        """Its kind and numbers as a format writes them."""
+        form = bold if STYLES.get(self.kind) == 'bold' else '{}'
+        texts = [self.kind, *(form.format(text(t)) if t.strip('-·') else text(t) for t in self.texts)]
+        return [t + (mark(m) if m else '') for t, m in zip(texts, self.marks)]
 
 
 def lines(table: Table, number: dict[Run, int]) -> Iterator[Line]:
     """Lay a table out: under each row's published numbers the measured ones and the difference."""
     group = None
     for row in table.rows:
-        labels = list(row.labels)
-        if table.grouped and labels[0] == group:
-            labels[0] = ''
+        begins = table.grouped and row.labels[0] != group
         group = row.labels[0]
-        for source in table.sources:
-            if any(source in cell.published for cell in row.cells):
-                texts = [_published(cell.published.get(source), row, table) for cell in row.cells]
-                yield Line(source, labels, texts)
-                labels = [''] * len(labels)
-        # A gain's runs are those of its two rows, a mean's are too many.
-        marked = [bool(c.runs) and c.measured is not None and not (row.gain or c.mean) for c in row.cells]
-        marks = [str(number[cell.runs[0]]) if m else '' for m, cell in zip(marked, row.cells)]
-        texts = [_measured(cell, row, table) for cell in row.cells]
+        labels = ['', *row.labels[1:]] if table.grouped and not begins else row.labels
+        # A gain's runs are those of its two rows.
+        unmarked = [row.gain or cell.measured is None or not cell.runs for cell in row.cells]
+        marks = ['' if un else str(number[cell.runs[0]]) for un, cell in zip(unmarked, row.cells)]
         one = len({*marks} - {''}) < 2
-        kind = 'measured' if table.sources else ''
-        yield Line(kind, labels, texts, max(marks) if one else '', None if one else marks)
+        marks = [max(marks), *[''] * len(marks)] if one else ['', *marks]
+        printed = {
+            source: [_published(cell.published.get(source), row, table) for cell in row.cells]
+            for source in table.sources
+            if any(source in cell.published for cell in row.cells)
+        }
+        printed['measured' if table.sources else ''] = [_measured(cell, row, table) for cell in row.cells]
         if not row.gain and any(cell.difference is not None for cell in row.cells):
-            texts = [_difference(cell, table) for cell in row.cells]
-            yield Line('difference', [''] * len(labels), texts)
+            printed['difference'] = [_difference(cell, table) for cell in row.cells]
+        for kind, texts in printed.items():
+            yield Line(kind, labels, texts, marks if kind in ('measured', '') else [''] * len(marks), begins)
+            labels, begins = [''] * len(labels), False
 
 
 def _published(value: Decimal | str | None, row: Row, table: Table) -> str:
-    if value is None:
-        return '-'
-    if isinstance(value, str):
-        return value
+    if value is None or isinstance(value, str):
+        return value or '-'
     return f'{value:{"+" if row.gain and value else ""}.{table.digits}f}'
 
 
@@ -91,31 +94,22 @@ def _measured(cell: Cell, row: Row, table: Table) -> str:
 def _difference(cell: Cell, table: Table) -> str:
     if cell.difference is None:
         return ''
-    digits = places(cell.measured, table.digits, cell.published.values())
+    digits = decimals(cell.measured, table.digits, cell.published.values())
     return f'{cell.difference:{"+" if cell.difference else ""}.{digits}f}'
-
-
-def _marked(texts: list[str], line: Line, form: Callable[[str], str]) -> list[str]:
-    """Add the runs' marks to a line's kind and numbers."""
-    marks = [line.mark, *(line.marks or [''] * len(line.texts))]
-    return [text + (form(mark) if mark else '') for text, mark in zip(texts, marks)]
 
 
 def remarks(table: Table, number: dict[Run, int]) -> list[tuple[str, str]]:
     """What stands under a table: each as its mark, if any, and its text."""
-    found = [(str(number[run]), _trained(table, run)) for run in table.runs]
-    found += [('', f'{source}: {text}') for source, text in table.sources.items()]
-    return found + [('', note) for note in table.notes]
+    runs = [(str(number[run]), '; its training: '.join([str(run), *_footnotes(run)])) for run in table.runs]
+    return [*runs, *(('', f'{k}: {v}') for k, v in table.sources.items()), *(('', n) for n in table.notes)]
 
 
-def _trained(table: Table, run: Run) -> str:
-    otherwise = table.deviations.get(run)
-    return f'{run}' + (f'; its training: {"; ".join(otherwise)}' if otherwise else '')
+def _footnotes(run: Run) -> list[str]:
+    return ['; '.join(run.footnotes)] if run.footnotes else []
 
 
 def _numbered(tables: list[Table]) -> dict[Run, int]:
-    runs = dict.fromkeys(run for table in tables for run in table.runs)
-    return {run: i for i, run in enumerate(runs, 1)}
+    return {run: i for i, run in enumerate(dict.fromkeys(r for table in tables for r in table.runs), 1)}
 
 
 def terminal(tables: list[Table], ends: list[str], width: int | None = None) -> str:
@@ -124,170 +118,125 @@ def terminal(tables: list[Table], ends: list[str], width: int | None = None) -> 
     Args:
         tables (list[Table]): The tables.
         ends (list[str]): Lines to end with.
-        width (int, optional): Columns, without colour. Defaults to the terminal's.
+        width (int, optional): Columns, without color. Defaults to the terminal's.
     """
     console = Console(width=width, no_color=width is not None, highlight=False)
     number = _numbered(tables)
     with console.capture() as capture:
         for table in tables:
             grid = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-            console.print(Text(table.title, 'bold'))
             for label in [*table.labels, '']:
                 grid.add_column(label, no_wrap=True)
             for column in table.columns:
                 grid.add_column(Text(column), justify='right')
             for line in lines(table, number):
-                if table.grouped and grid.row_count and line.labels[0]:
+                if line.begins and grid.row_count:
                     grid.add_section()
-                style = STYLES.get(line.kind, 'dim')
-                texts = _marked([line.kind, *line.texts], line, lambda mark: mark.translate(SUPERSCRIPTS))
-                grid.add_row(*line.labels, *(Text(t, style) for t in texts))
+                texts = line.cells(lambda mark: mark.translate(SUPERSCRIPTS))
+                grid.add_row(*line.labels, *(Text(t, STYLES.get(line.kind, 'dim')) for t in texts))
+            console.print(Text(table.title, 'bold'))
             # Rather wider than the terminal than with a number cut short.
-            terminal_width = console.width
             wide = Measurement.get(console, console.options.update_width(1000), grid).maximum
-            console.width = max(wide, terminal_width)
+            console.width, narrow = max(wide, console.width), console.width
             console.print(grid, '')
-            console.width = terminal_width
+            console.width = narrow
             for mark, text in remarks(table, number):
                 console.print(Text(f'{mark.translate(SUPERSCRIPTS)} {text}'.strip(), 'dim'))
             console.print()
-        if tables and tables[0].sources:
+        if tables:
             console.print(Text(LEGEND, 'dim'))
-        for line in ends:
-            console.print(Text(line))
+        for end in ends:
+            console.print(Text(end))
     return re.sub(r' +$', '', capture.get(), flags=re.MULTILINE)
 
 
 def markdown(tables: list[Table], ends: list[str]) -> str:
     """For a page in Markdown (GitHub's)."""
-
-    def escape(text: str) -> str:
-        for char in '\\`*_|<>':
-            text = text.replace(char, f'\\{char}')
-        return text
-
-    number, parts = _numbered(tables), []
+    number, out = _numbered(tables), []
     for table in tables:
-        rows = [f'### {escape(table.title)}', '']
-        rows.append(_row(escape(t) for t in (*table.labels, '', *table.columns)))
-        rows.append(_row(['---'] * (len(table.labels) + 1) + ['---:'] * len(table.columns)))
+        rows = [[*table.labels, '', *table.columns]]
+        rows.append(['---'] * (len(table.labels) + 1) + ['---:'] * len(table.columns))
         for line in lines(table, number):
-            mark = '**{}**' if STYLES.get(line.kind) == 'bold' else '{}'
-            texts = [mark.format(t) if t.strip('-·') else t for t in line.texts]
-            texts = _marked([f'*{line.kind}*' if line.kind else '', *texts], line, '<sup>{}</sup>'.format)
-            rows.append(_row([*map(escape, line.labels), *texts]))
-        rows.append('')
+            kind, *texts = line.cells('<sup>{}</sup>'.format, '**{}**')
+            kind = re.sub(r'^\w+', r'*\g<0>*', kind)
+            rows.append([*(label.translate(MARKDOWN) for label in line.labels), kind, *texts])
+        out += [f'### {table.title.translate(MARKDOWN)}', '', *(f'| {" | ".join(row)} |' for row in rows), '']
         for mark, text in remarks(table, number):
-            rows.append(f'- <sup>{mark}</sup> {escape(text)}' if mark else f'- {escape(text)}')
-        parts += ['\n'.join(rows), '']
-    if tables and tables[0].sources:
-        parts += [LEGEND, '']
-    return '\n'.join([*parts, *(f'- {escape(line)}' for line in ends)]).rstrip() + '\n'
-
-
-def _row(texts) -> str:
-    return f'| {" | ".join(texts)} |'
+            out.append(f'- <sup>{mark}</sup> '.replace('<sup></sup> ', '') + text.translate(MARKDOWN))
+        out.append('')
+    if tables:
+        out += [LEGEND, '']
+    return '\n'.join([*out, *(f'- {end.translate(MARKDOWN)}' for end in ends)]).rstrip() + '\n'
 
 
 def latex(tables: list[Table], ends: list[str]) -> str:
     """For a paper: ``table`` environments with ``booktabs``."""
-    number, parts = _numbered(tables), [r'% \usepackage{booktabs}']
+    number, out = _numbered(tables), [r'% \usepackage{booktabs}']
     for table in tables:
         # LaTeX numbers tables itself.
         title = table.title.partition('. ')[2] if table.name.isdigit() else table.title
-        rows = [r'\begin{table}', r'\centering', rf'\caption{{{title.translate(LATEX)}}}']
-        rows += [rf'\label{{tab:{table.name.replace("_", "-").replace(" ", "-")}}}']
+        out += ['', r'\begin{table}', r'\centering', rf'\caption{{{title.translate(LATEX)}}}']
+        out.append(rf'\label{{tab:{re.sub("[_ ]", "-", table.name)}}}')
         columns = 'l' * (len(table.labels) + 1) + 'r' * len(table.columns)
-        rows += [rf'\begin{{tabular}}{{{columns}}}', r'\toprule']
-        header = [*table.labels, '', *table.columns]
-        rows += [' & '.join(t.translate(LATEX) for t in header) + r' \\', r'\midrule']
+        header = ' & '.join(t.translate(LATEX) for t in [*table.labels, '', *table.columns])
+        out += [rf'\begin{{tabular}}{{{columns}}}', r'\toprule', header + r' \\', r'\midrule']
         for i, line in enumerate(lines(table, number)):
-            if table.grouped and i and line.labels[0]:
-                rows.append(r'\addlinespace')
-            form = r'\textbf{{{}}}' if STYLES.get(line.kind) == 'bold' else '{}'
-            texts = [form.format(_signed(t)) if t.strip('-·') else t.translate(LATEX) for t in line.texts]
-            texts = _marked([rf'\emph{{{line.kind}}}', *texts], line, r'\textsuperscript{{{}}}'.format)
-            rows.append(' & '.join([*(t.translate(LATEX) for t in line.labels), *texts]) + r' \\')
-        rows += [r'\bottomrule', r'\end{tabular}', r'\par\smallskip\footnotesize\raggedright']
+            texts = line.cells(r'\textsuperscript{{{}}}'.format, r'\textbf{{{}}}', _in_latex)
+            space = r'\addlinespace ' if line.begins and i else ''
+            out.append(space + ' & '.join([*map(_in_latex, line.labels), *texts]) + r' \\')
+        out += [r'\bottomrule', r'\end{tabular}', r'\par\smallskip\footnotesize\raggedright']
         for mark, text in remarks(table, number):
-            rows.append((rf'\textsuperscript{{{mark}}} ' if mark else '') + text.translate(LATEX) + r'\par')
-        if table.sources:
-            rows.append(LEGEND.translate(LATEX))
-        parts.append('\n'.join([*rows, r'\end{table}']))
-    return '\n\n'.join(parts) + '\n' + ''.join(f'% {line}\n' for line in ends)
+            out.append((rf'\textsuperscript{{{mark}}} ' if mark else '') + text.translate(LATEX) + r'\par')
+        out += [LEGEND.translate(LATEX), r'\end{table}']
+    return '\n'.join([*out, '', *(f'% {end}' for end in ends)]).rstrip() + '\n'
 
 
-def _signed(text: str) -> str:
-    """A number in LaTeX, where only mathematics has a minus sign."""
-    return f'$-${text[1:]}' if text.startswith('-') else text.translate(LATEX)
+def _in_latex(text: str) -> str:
+    """Text, or a number: only mathematics has a minus sign."""
+    return re.sub(r'^-(?=\d)', '$-$', text.translate(LATEX))
+
+
+def _numbers(table: Table) -> Iterator[dict]:
+    """Every number, unrounded, with its source or the folders of its runs; a gain goes by its row's name."""
+    name = ''
+    for row in table.rows:
+        name = name if row.gain else ' '.join(row.labels)
+        for column, cell in zip(table.columns, row.cells):
+            folders = [str(run.folder) for run in cell.runs]
+            kinds = ('published gain', 'gain') if row.gain else ('published', 'measured')
+            numbers = [(kinds[0], source, value, []) for source, value in cell.published.items()]
+            if cell.open:
+                numbers.append((kinds[1], '', cell.measured, folders))
+            if cell.difference is not None and not row.gain:
+                source = next(s for s, v in cell.published.items() if isinstance(v, Decimal))
+                numbers.append(('difference', source, cell.difference, folders))
+            for kind, source, value, runs in numbers:
+                yield dict(row=name, column=column, kind=kind, value=value, source=source, runs=runs)
 
 
 def as_csv(tables: list[Table], ends: list[str]) -> str:
-    """A line for each number, unrounded, with its source or its runs; ``ends`` has no place in it."""
+    """A line for each number; ``ends`` has no place in it."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator='\n')
     writer.writerow(['table', 'row', 'column', 'kind', 'value', 'source', 'run'])
     for table in tables:
-        for name, row in _named(table):
-            for column, cell in zip(table.columns, row.cells):
-                kind = 'gain' if row.gain else 'measured'
-                runs = ' '.join(str(run.folder) for run in cell.runs)
-                for source, value in cell.published.items():
-                    published = 'published gain' if row.gain else 'published'
-                    writer.writerow([table.name, name, column, published, value, source, ''])
-                if cell.open:
-                    value = '' if cell.measured is None else cell.measured
-                    writer.writerow([table.name, name, column, kind, value, '', runs])
-                if cell.difference is not None and not row.gain:
-                    source = next(s for s, v in cell.published.items() if isinstance(v, Decimal))
-                    writer.writerow([table.name, name, column, 'difference', cell.difference, source, runs])
+        for number in _numbers(table):
+            if isinstance(number['value'], Decimal):
+                number['value'] = f'{number["value"]:f}'
+            *values, runs = number.values()
+            writer.writerow([table.name, *values, ' '.join(runs)])
     return file.getvalue()
 
 
-def _named(table: Table) -> Iterator[tuple[str, Row]]:
-    """Rows with their names; a gain goes by the name of the row whose gain it is."""
-    name = ''
-    for row in table.rows:
-        name = name if row.gain else ' '.join(row.labels)
-        yield name, row
-
-
 def as_json(tables: list[Table], ends: list[str]) -> str:
-    """Everything, nested, with the numbers unrounded."""
-
-    def number(value):
-        return float(value) if isinstance(value, Decimal) else value
-
-    def of(cell: Cell) -> dict:
-        return dict(
-            published={source: number(value) for source, value in cell.published.items()},
-            measured=number(cell.measured),
-            difference=number(cell.difference),
-            runs=[str(run.folder) for run in cell.runs],
-        )
-
-    def of_table(table: Table) -> dict:
-        rows = []
-        for name, row in _named(table):
-            cells = {column: of(cell) for column, cell in zip(table.columns, row.cells)}
-            if row.gain:
-                rows[-1]['gain'] = cells
-            else:
-                rows.append(dict(row=name, labels=dict(zip(table.labels, row.labels)), columns=cells))
-        runs = {
-            str(run.folder): dict(
-                part='test' if run.step is None else 'validation',
-                step=run.step,
-                checkpoint=run.cfg.get('load_from'),
-                images=run.images,
-                training=table.deviations.get(run, []),
-            )
-            for run in table.runs
-        }
-        return dict(title=table.title, sources=table.sources, notes=table.notes, rows=rows, runs=runs)
-
-    content = dict(tables={table.name: of_table(table) for table in tables}, remarks=ends)
-    return json.dumps(content, indent=1, ensure_ascii=False) + '\n'
+    """Every number, and what is known of the tables and the runs."""
+    of_tables, of_runs = {}, {}
+    for table in tables:
+        known = dict(title=table.title, sources=table.sources, notes=table.notes)
+        of_tables[table.name] = dict(known, numbers=[*_numbers(table)])
+        of_runs |= {str(run.folder): dict(run.record, footnotes=run.footnotes) for run in table.runs}
+    content = dict(tables=of_tables, runs=of_runs, remarks=ends)
+    return json.dumps(content, indent=1, ensure_ascii=False, default=float) + '\n'
 
 
 FORMATS = dict(terminal=terminal, markdown=markdown, latex=latex, csv=as_csv, json=as_json)

@@ -1,69 +1,63 @@
 """What ``tools/results.py`` prints, writes and draws."""
 
-import argparse
-import functools
 import sys
 from pathlib import Path
 
 from ..errors import UserError
 from ..files import replacing
-from .digits import digits_tables
+from .other_tables import other_tables
+from .paper import paper
+from .paper_tables import paper_tables
 from .plots import plot, plot_series
+from .records import find_runs
 from .render import FORMATS
-from .tables import demo_tables, paper, paper_tables
-from .work_dirs import find_runs
+
+TABLES = [*paper()['tables'], 'other']
+FIGURES = list(paper()['figures'])
 
 
-def table_names() -> list[str]:
-    """Names of the tables that there are."""
-    return list(paper()['tables'])
+def report(
+    work_dirs: list[str],
+    table: list[str] | None = None,
+    figure: list[str] | None = None,
+    format: str = 'terminal',
+    out: str | None = None,
+    plots: str | None = None,
+) -> None:
+    """Report on the runs of some work directories; the arguments are the options of ``tools/results.py``.
 
-
-def figure_names() -> list[str]:
-    """Names of the figures that there are."""
-    return list(paper()['figures'])
-
-
-def main(args: argparse.Namespace) -> None:
-    """Report on the runs of some work directories, as ``tools/results.py`` was asked to."""
-    absent = [folder for folder in args.work_dirs if not Path(folder).is_dir()]
-    if absent and args.work_dirs != ['work_dirs']:  # which isn't there before the first training
-        sys.exit(f'results.py: error: there is no folder {", ".join(absent)}')
-    runs, unreadable = find_runs(args.work_dirs)
-    try:
-        if args.demo:
-            tables, left_out = digits_tables(runs)
-            tables = demo_tables(runs) + tables
-        else:
-            names = args.table or [f'Figure {name}' for name in args.figure or ()]
-            tables, left_out = paper_tables(runs, names)
-    except UserError as error:  # without mmpretrain Figure 5's networks can't be counted
-        sys.exit(f'results.py: error: {error}')
-    ends = [f'left out: {line}' for line in left_out] + [f'warning: {line}' for line in unreadable]
-    where = ', '.join(map(str, args.work_dirs))
+    Raises:
+        UserError: If a folder isn't there, or something can't be written.
+    """
+    absent = [folder for folder in work_dirs if not Path(folder).is_dir()]
+    if absent and work_dirs != ['work_dirs']:  # which isn't there before the first training
+        raise UserError(f'there is no folder {", ".join(absent)}')
+    runs, problems = find_runs(work_dirs)
+    names = [name for name in table or () if name != 'other'] + [f'Figure {name}' for name in figure or ()]
+    tables, left_out, others = paper_tables(runs, names)
+    if table and not names:
+        tables = []
+    if 'other' in (table or ()) or not names:
+        tables += other_tables(others)
+        left_out = [(run, reason) for run, reason in left_out if run not in others]
+    ends = [f'left out: {run.folder}: {reason}' for run, reason in left_out]
+    ends += [f'warning: {line}' for line in problems]
     if not runs:
-        ends.append(f'No runs were found in {where}. (They are known by their vis_data/config.py.)')
-    elif args.demo and not tables:
-        ends.append(f'No runs on the demo data were found in {where}.')
-    if args.demo and not tables:
-        ends.append('make demo makes one, make demos and make digits make all.')
-    if args.format == 'csv':  # which has no place for them
-        print(*ends, sep='\n', end='\n' if ends else '', file=sys.stderr)
-    render = FORMATS[args.format]
-    if args.out and args.format == 'terminal':
-        render = functools.partial(render, width=100)
-    text = render(tables, ends)
+        ends.append(f'No runs were found in {", ".join(work_dirs)}. (They are known by their record.json.)')
+    if format == 'csv' and ends:  # which has no room for them
+        print(*ends, sep='\n', file=sys.stderr)
+    text = FORMATS[format](tables, ends, **dict(width=100) if out and format == 'terminal' else {})
     try:
-        if args.out:
-            with replacing(Path(args.out)) as part:
+        if out:
+            with replacing(Path(out)) as part:
                 part.write_text(text, encoding='utf-8')
         else:
             print(text, end='')
-        if args.plots:
-            pictures = plot(tables, args.plots)
+        if plots:
+            pictures = plot(tables, plots)
         else:  # a figure is drawn unasked, if anything of it was measured
-            pictures = plot_series(tables, Path(args.work_dirs[0])) if args.figure or args.demo else []
-        for path in pictures:
-            print(f'Plot: {path}', file=sys.stderr)
+            pictures = plot_series(tables, Path(work_dirs[0])) if figure else []
     except OSError as error:
-        sys.exit(f'results.py: error: {error}')
+        raise UserError(str(error)) from None
+    for path in pictures:
+        print(f'Plot: {path}', file=sys.stderr)

@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from res2net_mm.results.tables import paper, paper_tables
+from res2net_mm.results.paper import paper
+from res2net_mm.results.paper_tables import paper_tables
 
 TABLES = {table.name: table for table in paper_tables([])[0]}
 
@@ -42,9 +43,9 @@ def test_gains_that_the_paper_states(name, labels, stated):
 
 def test_the_papers_gains_of_key_points_mix_boxes_and_are_not_shown():
     for depth, stated in (('50', '3.3'), ('101', '3.0')):
-        twin = next(r for r in TABLES['10'].rows if r.labels == ['detected', f'ResNet-{depth}'])
+        baseline = next(r for r in TABLES['10'].rows if r.labels == ['detected', f'ResNet-{depth}'])
         row, gains = rows('10', 'ground truth', f'Res2Net-{depth}')
-        assert row[0].published['paper'] - twin.cells[0].published['paper'] == Decimal(stated)
+        assert row[0].published['paper'] - baseline.cells[0].published['paper'] == Decimal(stated)
         assert 'paper' not in gains[0].published
     assert rows('10', 'detected', 'Res2Net-50')[1][0].published == {'authors': Decimal('1.1')}
 

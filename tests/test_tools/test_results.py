@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 
 
@@ -6,8 +8,6 @@ def test_without_runs(run, tmp_path):
     assert result.returncode == 0, result.stderr
     assert 'Table 10.' in result.stdout and 'No runs were found in work_dirs.' in result.stdout
     assert '33.7' in result.stdout
-    result = run('results.py', '--demo')
-    assert result.returncode == 0 and 'make demo makes one' in result.stdout
     result = run('results.py', 'work_dirs', 'gone')
     assert result.returncode == 1 and result.stdout == ''
     assert result.stderr == 'results.py: error: there is no folder work_dirs, gone\n'
@@ -16,19 +16,33 @@ def test_without_runs(run, tmp_path):
 def test_an_unknown_table(run):
     result = run('results.py', '--table', '11')
     assert result.returncode == 2
-    assert "invalid choice: '11'" in result.stderr and 'mmdet' in result.stderr
+    assert "invalid choice: '11'" in result.stderr and 'mmdet' in result.stderr and 'other' in result.stderr
 
 
 def test_what_training_and_testing_leave(trained, tiny_config, run, tmp_path):
     work_dir, _ = trained
     result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--work-dir', 'work_dirs/tiny')
     assert result.returncode == 0, result.stderr
-    result = run('results.py', '--demo', '--format', 'json', '--out', 'out/demo.json', '--plots', 'plots')
+    (tmp_path / 'work_dirs' / 'old' / '20250101_000000' / 'vis_data').mkdir(parents=True)
+    result = run(
+        'results.py', '--table', 'other', '--format', 'json', '--out', 'out/o.json', '--plots', 'plots'
+    )
     assert result.returncode == 0, result.stderr
-    (table,) = json.loads((tmp_path / 'out' / 'demo.json').read_text())['tables'].values()
-    assert table['title'].startswith('Demo data: drawn scenes, not a result of the paper. tiny')
-    assert table['notes'] == ['3 images'] and len(table['rows'][0]['columns']) == 10
+    content = json.loads((tmp_path / 'out' / 'o.json').read_text())
+    (table,), (record,) = content['tables'].values(), content['runs'].values()
+    assert table['title'] == 'Other runs: CocoDataset, 3 images, boxes, %' and len(table['numbers']) == 10
+    assert record['config'] == 'tiny' and record['footnotes'] == []
+    assert content['remarks'] == ['warning: work_dirs/old/20250101_000000 has no record of what it was']
     result = run('results.py', work_dir, '--table', '5', '6', '--format', 'csv')
     assert result.returncode == 0, result.stderr
-    assert ',measured,,,' in result.stdout and 'no config of a table (tiny)' in result.stderr
-    assert [p.name for p in (tmp_path / 'out').iterdir()] == ['demo.json']
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert {row['table'] for row in rows} == {'5', '6'}
+    assert not any(row['value'] for row in rows if row['kind'] == 'measured')
+    assert 'no config of a table (tiny)' in result.stderr
+    assert [p.name for p in (tmp_path / 'out').iterdir()] == ['o.json']
+
+
+def test_a_file_that_cannot_be_written(run, tmp_path):
+    (tmp_path / 'file').touch()
+    result = run('results.py', '--table', '5', '--out', 'file/x.md')
+    assert result.returncode == 1 and result.stderr.startswith('results.py: error: ')

@@ -1,4 +1,4 @@
-"""What mmengine's training lacks for this package's runs."""
+"""Hooks, and an optimizer wrapper, that mmengine lacks."""
 
 from contextlib import contextmanager
 
@@ -6,11 +6,11 @@ import torch
 from mmengine.dist import master_only
 from mmengine.hooks import EMAHook, Hook
 from mmengine.optim import OptimWrapper
-from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from .registry import HOOKS, OPTIM_WRAPPERS
-from .results.curves import plot_curves
+from ..registry import HOOKS, OPTIM_WRAPPERS
+from ..results.curves import plot_curves
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -21,70 +21,47 @@ class CPUAmpOptimWrapper(OptimWrapper):
     :mod:`res2net_mm.ops` do.
     """
 
+    cast_dtype = torch.bfloat16
+
     @contextmanager
     def optim_context(self, model: nn.Module):
         """Compute the model's forward pass under autocast."""
-        with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
+        with super().optim_context(model), torch.autocast('cpu', self.cast_dtype):
             yield
 
 
 @HOOKS.register_module()
-class CountImagesHook(Hook):
-    """Record beside an evaluation's metrics how many images it was on, as ``images``.
-
-    So that :mod:`res2net_mm.results` can tell COCO's 5,000 from anything smaller that lies in its place. In a
-    training also how many images an iteration learned from, as ``images_per_iter``: all processes', which no
-    config knows.
-    """
-
-    priority = 'HIGHEST'  # before the hooks that log the metrics
-
-    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Count the images of a validation, and those of an iteration of its training."""
-        _count_images(runner.val_loop, metrics)
-        if metrics and isinstance(runner._train_loop, BaseLoop):
-            loader = runner.train_dataloader
-            batch = loader.batch_size or loader.batch_sampler.batch_size
-            batches = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
-            metrics['images_per_iter'] = float(batch * batches * runner.world_size)
-
-    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Count the images of a test."""
-        _count_images(runner.test_loop, metrics)
-
-
-def _count_images(loop: ValLoop | TestLoop, metrics: dict | None) -> None:
-    if metrics:
-        # A data set of persons has an entry for each; that of COCO's key points knows its images.
-        coco = next((m.coco for m in loop.evaluator.metrics if hasattr(m, 'coco')), None)
-        # A float: of integers mmengine makes NumPy's, which its metric files leave out.
-        metrics['images'] = float(len(coco.imgs if coco else loop.dataloader.dataset))
-
-
-@HOOKS.register_module()
-class InferenceFormHook(Hook):
+class FuseHook(Hook):
     """Test this package's networks fused, see :func:`res2net_mm.fused.fuse`.
 
     Args:
         half (bool): Whether they compute in float16 on a GPU, in bfloat16 on a CPU. Default: False.
+
+    Attributes:
+        fused (bool): Whether they are fused.
+        dtype (torch.dtype): What they compute in.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(self, half: bool = False):
         self.half = half
+        self.fused = False
+        self.dtype = torch.float32
 
     def before_test(self, runner: Runner) -> None:
         """Fuse what has just been loaded."""
-        from .fused import fuse
+        from ..fused import fuse
 
         if any(isinstance(hook, EMAHook) for hook in runner.hooks):  # exchanges the parameters in a test
             runner.logger.warning(
                 "EMAHook exchanges the networks' weights: they are tested without being fused"
             )
             return
-        half = torch.float16 if torch.cuda.is_available() else torch.bfloat16
-        fuse(runner.model, half if self.half else None)
+        if self.half:
+            self.dtype = torch.float16 if torch.cuda.is_available() else torch.bfloat16
+        fuse(runner.model, self.dtype if self.half else None)
+        self.fused = True
 
 
 @HOOKS.register_module()
@@ -96,7 +73,7 @@ class ChannelsLastHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Lay the weights out."""
-        from .models.backbone import Backbone
+        from ..models.backbone import Backbone
 
         for module in runner.model.modules():
             if isinstance(module, Backbone):

@@ -1,0 +1,134 @@
+"""What runs recorded of themselves (see :class:`res2net_mm.engine.RecordHook`), read and nothing guessed."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+
+@dataclass(eq=False)
+class Run:
+    """One start of a tool that measured something.
+
+    Attributes:
+        folder (Path): ``WORK_DIR/TIMESTAMP``.
+        record (dict): Its record.
+        metrics (dict[str, Decimal]): Its metrics, exactly, less what is undefined.
+        data (dict): What is recorded of the data set that was evaluated.
+        footnotes (list[str]): How its weights were trained, or tested, otherwise than its config says.
+        progress (dict, optional): How far the training of its weights was, if that is known.
+    """
+
+    folder: Path
+    record: dict
+    metrics: dict[str, Decimal]
+    data: dict
+    footnotes: list[str]
+    progress: dict | None
+
+    def __str__(self) -> str:
+        if self.record['mode'] == 'test':
+            checkpoint = (self.record['checkpoint'] or {}).get('path')
+            return f'{self.folder} (test of {Path(checkpoint or "nothing").name})'
+        unit = dict(epoch='epoch', iter='iteration')[self.progress['unit']]
+        reached, planned = self.progress['reached'], self.progress['planned']
+        return f'{self.folder} (validation at {unit} {reached:,} of {planned:,})'
+
+    @property
+    def config(self) -> str:
+        """Its config's name."""
+        return self.record['config']
+
+    @property
+    def work_dir(self) -> Path:
+        """The folder of all starts of its experiment."""
+        return self.folder.parent
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training of its weights isn't known to be unfinished."""
+        return self.progress is None or self.progress['reached'] >= self.progress['planned']
+
+
+def find_runs(paths: list[str | Path]) -> tuple[list[Run], list[str]]:
+    """Read the records of all runs below some folders.
+
+    Args:
+        paths (list[str | Path]): The folders, which are searched to any depth, also behind links.
+
+    Returns:
+        tuple[list[Run], list[str]]: The runs with metrics, by time, those of unfinished trainings before all
+        others; and a line for each run without a record, or with one that can't be read.
+    """
+    runs, problems = {}, []
+    for folder in (folder for path in paths for folder in _started(path)):
+        file = folder / 'record.json'
+        if not file.exists():
+            problems.append(f'{folder} has no record of what it was')
+            continue
+        try:
+            if run := read_run(folder):
+                runs.setdefault(file.resolve(), run)
+        except (ArithmeticError, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+            problems.append(f"{folder}: its record can't be read ({type(error).__name__}: {error})")
+    return sorted(runs.values(), key=lambda run: (run.finished, run.record['started'])), problems
+
+
+def _started(path: str | Path) -> Iterator[Path]:
+    """Folders of starts below a folder."""
+    seen = set()
+    for folder, folders, files in os.walk(path, followlinks=True):
+        folders.sort()
+        if os.path.realpath(folder) in seen:  # a link in a circle
+            folders.clear()
+        elif 'record.json' in files or 'vis_data' in folders:
+            yield Path(folder)
+        seen.add(os.path.realpath(folder))
+
+
+def read_run(folder: Path) -> Run | None:
+    """Read ``WORK_DIR/TIMESTAMP/record.json``; None if nothing has been measured yet.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: If it is torn, or no record.
+    """
+    record = json.loads((folder / 'record.json').read_text('utf-8'), parse_float=Decimal)
+    if record['metrics'] is None:
+        return None
+    metrics = {k: Decimal(v) for k, v in record['metrics'].items() if v is not None and v >= 0}
+    test, training = record['mode'] == 'test', record
+    if test:
+        training = (record['checkpoint'] or {}).get('training')
+    run = Run(
+        folder,
+        record,
+        metrics,
+        data=record['data']['test' if test else 'val'],
+        footnotes=_footnotes(record, training),
+        progress=training and training['progress'],
+    )
+    str(run), run.data['images'] + 0, record['started'] + '', record['tta'], record['changes']  # all there
+    return run
+
+
+def _footnotes(record: dict, training: dict | None) -> list[str]:
+    lines = []
+    if record['mode'] == 'test' and record['dtype'] != 'float32':
+        lines.append(f'tested in half precision ({record["dtype"]})')
+    start = training
+    while start:
+        if start['config'] != record['config']:
+            lines.append(f'trained as {start["config"]}')
+        lines += (start['changes'] or {}).get('training', [])
+        if not start['resumed']:
+            break
+        start = (start['checkpoint'] or {}).get('training')
+    else:
+        lines.append('a training that left no record')
+    if training:
+        reached, planned = training['progress']['reached'], training['progress']['planned']
+        if reached < planned:
+            lines.append(f'stopped, or not finished yet, at {reached:,} of {planned:,}')
+    return list(dict.fromkeys(lines))
