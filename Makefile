@@ -25,14 +25,14 @@ demos: env  ## the same for every method, with ResNet-50 and Res2Net-50 (some ho
 	$(PY) demo/make_data.py data/demo
 	for config in $(notdir $(wildcard demo/configs/*.py)); do \
 		$(PY) tools/train.py demo/configs/$$config --work-dir work_dirs/demo/$${config%.py} --resume || exit; done
-	$(PY) tools/results.py work_dirs/demo --demo
+	$(PY) tools/results.py work_dirs/demo --table other
 
 # A training's curves are the last that it leaves: a run that has them is complete, any other starts anew.
 CURVES := $(foreach seed,$(SEEDS),$(patsubst demo/configs/digits/%.py,$(DIGITS)/seed_$(seed)/%/curves.png,\
 	$(wildcard demo/configs/digits/*.py)))
 
 digits: env $(CURVES)  ## Figure 5's experiment, small, on real digits (an hour; on 2 cores: make -j2), and its table
-	$(PY) tools/results.py $(DIGITS) --demo
+	$(PY) demo/digits.py $(DIGITS)
 
 $(CURVES): | digits-data
 	OMP_NUM_THREADS=1 $(PY) tools/train.py demo/configs/digits/$(notdir $(@D)).py --work-dir $(@D) \

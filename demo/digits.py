@@ -58,11 +58,12 @@ def table(chosen: dict[tuple, dict[int, Run]]) -> Table:
             top1 = [run.metrics['accuracy/top1'] for run in runs]
             size = round(Decimal(runs[0].record['parameters']['backbone']) / 10**6, 3)
             spread = round(stdev(top1), 2) if len(top1) > 1 else None
-            values = size, round(mean(top1), 2), spread, len(top1)
-            rows.append(Row([dimension, label(**networks[key])], [Cell({}, value) for value in values]))
+            numbers = [Cell({}, value, runs) for value in (round(mean(top1), 2), spread, len(top1))]
+            rows.append(Row([dimension, label(**networks[key])], [Cell({}, size), *numbers]))
     columns = ['Params (M)', 'mean top-1 (%)', 'std', 'runs']
     notes = [
-        f'{IMAGES:,} test images. std: sample standard deviation over the runs, which differ in their seeds.',
+        f'{IMAGES:,} test images. std: sample standard deviation over the runs, which differ in their seeds; '
+        'which runs a number is from: --format csv or json.',
         'All series begin at one network. Parameters without the classifier.',
     ]
     return Table('Figure 5 digits', TITLE, ['Dimension', 'Network'], columns, rows, 2, True, notes)

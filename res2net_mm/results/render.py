@@ -61,9 +61,9 @@ def lines(table: Table, number: dict[Run, int]) -> Iterator[Line]:
         begins = table.grouped and row.labels[0] != group
         group = row.labels[0]
         labels = ['', *row.labels[1:]] if table.grouped and not begins else row.labels
-        # A gain's runs are those of its two rows.
-        unmarked = [row.gain or cell.measured is None or not cell.runs for cell in row.cells]
-        marks = ['' if un else str(number[cell.runs[0]]) for un, cell in zip(unmarked, row.cells)]
+        # A gain's runs are those of its two rows, a mean's are too many.
+        marked = [len(cell.runs) == 1 and cell.measured is not None for cell in row.cells]
+        marks = [str(number[cell.runs[0]]) if m else '' for m, cell in zip(marked, row.cells)]
         one = len({*marks} - {''}) < 2
         marks = [max(marks), *[''] * len(marks)] if one else ['', *marks]
         printed = {

@@ -15,7 +15,7 @@ class Cell:
     Attributes:
         published (dict): Numbers, or text that is shown as it is, by source.
         measured (Decimal | int, optional): What a run measured, in the table's unit; an int is a count.
-        runs (list[Run]): Where that is from: a run; for a gain, two.
+        runs (list[Run]): Where that is from: a run; for a gain, two; for a mean, all.
         open (bool): Whether there is something to measure.
     """
 
@@ -70,8 +70,9 @@ class Table:
 
     @property
     def runs(self) -> list[Run]:
-        """The runs that its numbers are from, in their order."""
-        return list(dict.fromkeys(run for row in self.rows for cell in row.cells for run in cell.runs))
+        """The runs that its numbers are from, in their order, less those of means, which are many."""
+        cells = [cell for row in self.rows for cell in row.cells if len(cell.runs) == 1]
+        return list(dict.fromkeys(cell.runs[0] for cell in cells))
 
     @property
     def sources(self) -> dict[str, str]:

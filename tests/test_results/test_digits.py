@@ -1,6 +1,8 @@
 """Figure 5's experiment on digits: means over seeds with invented figures, as tables and as a plot."""
 
+import csv
 import importlib.util
+import io
 import os
 import subprocess
 import sys
@@ -114,6 +116,13 @@ def test_formats(filled):
         assert '91.17' in text and '1.26' in text and '0.111' in text
     for name in ('terminal', 'markdown', 'latex', 'json'):
         assert 'not CIFAR-100' in FORMATS[name]([table], []).replace('\n', ' ')
+
+
+def test_which_runs_a_mean_is_of(filled):
+    rows = csv.DictReader(io.StringIO(FORMATS['csv']([fill(filled)[0]], [])))
+    runs = {(row['row'], row['column']): row['run'].split() for row in rows}
+    assert len(runs['scale ResNeXt-29, 6c×3w', 'mean top-1 (%)']) == 3
+    assert len(runs['scale Res2NeXt-29, 6c×3w×2s', 'mean top-1 (%)']) == 1
 
 
 def test_the_spread_is_drawn_as_error_bars(filled, monkeypatch):

@@ -22,7 +22,7 @@ def test_prints_the_table_and_writes_predictions_and_pictures(trained, tiny_conf
     assert cv2.imread(str(pictures[0])).shape[1] == 2 * original.shape[1]  # ground truth | predictions
 
 
-def test_inference_form_is_the_default_and_gives_the_same_metrics(trained, tiny_config, run, tmp_path):
+def test_networks_are_fused_by_default_and_give_the_same_metrics(trained, tiny_config, run, tmp_path):
     work_dir, _ = trained
     metrics = {}
     for option in ('--no-fuse', '--work-dir', '--half'):
@@ -37,7 +37,7 @@ def test_inference_form_is_the_default_and_gives_the_same_metrics(trained, tiny_
             assert abs(metrics['--half'][name] - value) <= 0.05
 
 
-def test_half_needs_the_inference_form(trained, tiny_config, run):
+def test_half_needs_fused_networks(trained, tiny_config, run):
     work_dir, _ = trained
     result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--no-fuse', '--half')
     assert result.returncode == 2 and '--no-fuse turns off' in result.stderr
