@@ -45,9 +45,13 @@ def other_tables(runs: list[Run]) -> list[Table]:
 
 
 def _conditions(run: Run) -> tuple[str, ...]:
-    data = run.data
-    names = [data['type'], f'{data["images"]:,} images', data.get('boxes') and f'{data["boxes"]} boxes']
-    return tuple(filter(None, [*names, 'test-time augmentation' if run.record['tta'] else None]))
+    images, boxes = run.data['images'], run.data.get('boxes')
+    return (
+        run.data['type'],
+        f'{images:,} image{"s" * (images != 1)}',
+        *([f'{boxes} boxes'] if boxes else []),
+        *(['test-time augmentation'] if run.record['tta'] else []),
+    )
 
 
 def _baseline(config: str) -> str:
@@ -65,4 +69,4 @@ def _other(name: str, conditions: tuple[str, ...], kind: str, found: dict[Run, d
         if baseline and baseline is not rows[-1]:
             rows.append(gain(rows[-1], baseline))
     title = ', '.join([f'Other runs: {conditions[0]}', *conditions[1:], *KINDS.get(kind, ())[:1]])
-    return Table(name, title, ['Config'], [HEADINGS.get(c, c) for c in columns], rows, 1)
+    return Table(name, title, ['Config'], [HEADINGS.get(c, c) for c in columns], rows, 1, compared=False)

@@ -17,7 +17,8 @@ class Run:
         record (dict): Its record.
         metrics (dict[str, Decimal]): Its metrics, exactly, less what is undefined.
         data (dict): What is recorded of the data set that was evaluated.
-        footnotes (list[str]): How its weights were trained, or tested, otherwise than its config says.
+        changes (list[str]): How its weights were trained otherwise than the shipped config of its name says.
+        footnotes (list[str]): What else to know of it.
         progress (dict, optional): How far the training of its weights was, if that is known.
     """
 
@@ -25,6 +26,7 @@ class Run:
     record: dict
     metrics: dict[str, Decimal]
     data: dict
+    changes: list[str]
     footnotes: list[str]
     progress: dict | None
 
@@ -101,34 +103,37 @@ def read_run(folder: Path) -> Run | None:
     test, training = record['mode'] == 'test', record
     if test:
         training = (record['checkpoint'] or {}).get('training')
+    changes, footnotes = _training(record, training)
     run = Run(
         folder,
         record,
         metrics,
         data=record['data']['test' if test else 'val'],
-        footnotes=_footnotes(record, training),
+        changes=changes,
+        footnotes=footnotes,
         progress=training and training['progress'],
     )
     str(run), run.data['images'] + 0, record['started'] + '', record['tta'], record['changes']  # all there
     return run
 
 
-def _footnotes(record: dict, training: dict | None) -> list[str]:
-    lines = []
+def _training(record: dict, training: dict | None) -> tuple[list[str], list[str]]:
+    """Changes to the training, all its starts', and footnotes."""
+    changes, footnotes = [], []
     if record['mode'] == 'test' and record['dtype'] != 'float32':
-        lines.append(f'tested in half precision ({record["dtype"]})')
+        footnotes.append(f'tested in half precision ({record["dtype"]})')
+    if training:
+        reached, planned = training['progress']['reached'], training['progress']['planned']
+        if reached < planned:
+            footnotes.append(f'stopped, or not finished yet, at {reached:,} of {planned:,}')
     start = training
     while start:
         if start['config'] != record['config']:
-            lines.append(f'trained as {start["config"]}')
-        lines += (start['changes'] or {}).get('training', [])
+            footnotes.append(f'trained as {start["config"]}')
+        changes += (start['changes'] or {}).get('training', [])
         if not start['resumed']:
             break
         start = (start['checkpoint'] or {}).get('training')
     else:
-        lines.append('a training that left no record')
-    if training:
-        reached, planned = training['progress']['reached'], training['progress']['planned']
-        if reached < planned:
-            lines.append(f'stopped, or not finished yet, at {reached:,} of {planned:,}')
-    return list(dict.fromkeys(lines))
+        footnotes.append('of a training that left no record')
+    return list(dict.fromkeys(changes)), list(dict.fromkeys(footnotes))

@@ -100,12 +100,13 @@ def _difference(cell: Cell, table: Table) -> str:
 
 def remarks(table: Table, number: dict[Run, int]) -> list[tuple[str, str]]:
     """What stands under a table: each as its mark, if any, and its text."""
-    runs = [(str(number[run]), '; its training: '.join([str(run), *_footnotes(run)])) for run in table.runs]
-    return [*runs, *(('', f'{k}: {v}') for k, v in table.sources.items()), *(('', n) for n in table.notes)]
-
-
-def _footnotes(run: Run) -> list[str]:
-    return ['; '.join(run.footnotes)] if run.footnotes else []
+    found = []
+    for run in table.runs:
+        known = [str(run), *run.footnotes]
+        if table.compared and run.changes:
+            known.append(f'trained with {"; ".join(run.changes)}')
+        found.append((str(number[run]), '; '.join(known)))
+    return [*found, *(('', f'{k}: {v}') for k, v in table.sources.items()), *(('', n) for n in table.notes)]
 
 
 def _numbered(tables: list[Table]) -> dict[Run, int]:
@@ -234,7 +235,9 @@ def as_json(tables: list[Table], ends: list[str]) -> str:
     for table in tables:
         known = dict(title=table.title, sources=table.sources, notes=table.notes)
         of_tables[table.name] = dict(known, numbers=[*_numbers(table)])
-        of_runs |= {str(run.folder): dict(run.record, footnotes=run.footnotes) for run in table.runs}
+        for run in table.runs:
+            known = dict(run.record, training_changes=run.changes, footnotes=run.footnotes)
+            of_runs[str(run.folder)] = known
     content = dict(tables=of_tables, runs=of_runs, remarks=ends)
     return json.dumps(content, indent=1, ensure_ascii=False, default=float) + '\n'
 

@@ -57,6 +57,7 @@ class Table:
         digits (int): Decimals of the published numbers.
         grouped (bool): Whether the first label is that of a group of rows.
         notes (list[str]): What to know of it.
+        compared (bool): Whether a run is to be trained as the shipped config of its name says.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Table:
     digits: int
     grouped: bool = False
     notes: list[str] = field(default_factory=list)
+    compared: bool = True
 
     @property
     def runs(self) -> list[Run]:

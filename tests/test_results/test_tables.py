@@ -44,7 +44,7 @@ def measured(table, *labels):
 def footnotes():
     """Those of Table 5's one run."""
     (run,) = fill('5')[0].runs
-    return run.footnotes
+    return run.changes + run.footnotes
 
 
 def test_a_cell_its_difference_and_the_gain():
@@ -58,7 +58,7 @@ def test_a_cell_its_difference_and_the_gain():
     assert gain.gain and gain.cells[0].measured == Decimal('2.9')
     assert gain.cells[0].published == {'paper': Decimal('2.6')}
     assert measured(table, 'VOC07', 'ResNet-50') == [None, None]
-    assert left_out == [] and not any(run.footnotes for run in table.runs)
+    assert left_out == [] and not any(run.changes + run.footnotes for run in table.runs)
 
 
 def test_no_gain_over_a_baseline_that_was_not_run():
@@ -141,7 +141,7 @@ def test_changes_of_the_training_are_footnotes():
     training['changes']['training'].append('32 images per iteration, not 16')
     write_test('work_dirs', R2N50, coco(0.3), training=training)
     table, _ = fill('5')
-    lines = table.runs[0].footnotes
+    lines = table.runs[0].changes
     assert len(lines) == 3
     assert 'optim_wrapper.optimizer.lr=0.04, not 0.02' in lines
     assert any(line.startswith('model.backbone.init_cfg=None, not {') for line in lines)
@@ -153,7 +153,7 @@ def test_changes_of_the_training_are_footnotes():
 
 def test_weights_of_an_unknown_training_are_marked():
     write_test('work_dirs', R2N50, coco(0.337), training=None)
-    assert footnotes() == ['a training that left no record']
+    assert footnotes() == ['of a training that left no record']
 
 
 def test_half_precision_is_marked():
@@ -191,7 +191,7 @@ def test_what_was_resumed_may_be_unknown():
     training = make_record(R2N50, resumed=True)
     training['checkpoint']['training'] = None
     write_test('work_dirs', R2N50, coco(0.2), training=training)
-    assert footnotes() == ['a training that left no record']
+    assert footnotes() == ['of a training that left no record']
 
 
 def test_an_unfinished_training_replaces_no_test():
@@ -291,6 +291,13 @@ def test_of_other_runs_the_newest_of_a_work_directory_counts():
     write_test('work_dirs', 'mine', coco(0.4), images=7, work_dir='work_dirs/again')
     (table,) = other_tables(find_runs(['work_dirs'])[0])
     assert sorted(row.cells[0].measured for row in table.rows) == [30, 40]
+
+
+def test_other_runs_need_no_training_as_shipped():
+    training = make_record(R2N50, options={'optim_wrapper.optimizer.lr': 0.1}, reached=6)
+    write_test('work_dirs', R2N50, coco(0.2), images=80, training=training)
+    text = terminal(other_tables(find_runs(['work_dirs'])[0]), [], 150)
+    assert '(test of epoch_6.pth); stopped, or not finished yet, at 6 of 12\n' in text
 
 
 def test_metrics_of_single_classes_are_no_key_points():
@@ -404,7 +411,7 @@ def test_json(filled):
     assert numbers['difference'] == (0.1, 'paper', [folder])
     assert numbers['gain'] == (2.7, '', [folder, f'work_dirs/{R50}/20260102_000000'])
     run = content['runs'][folder]
-    assert run['footnotes'] == ['optim_wrapper.optimizer.lr=0.04, not 0.02']
+    assert run['training_changes'] == ['optim_wrapper.optimizer.lr=0.04, not 0.02'] and run['footnotes'] == []
     assert run['checkpoint']['sha256'] == '1a' and run['metrics']['coco/bbox_mAP'] == 0.338
 
 

@@ -63,7 +63,7 @@ def test_weights_alone_are_of_an_unknown_training(trained, tiny_config, run, tmp
     (tested,) = records(tmp_path / 'run')
     assert tested['checkpoint']['training'] is None and tested['fused'] is False
     (found,), _ = find_runs([tmp_path / 'run'])
-    assert found.footnotes == ['a training that left no record']
+    assert found.footnotes == ['of a training that left no record']
 
 
 def test_a_resumed_training_keeps_what_it_resumed(trained, tiny_config, run, tmp_path):
