@@ -1,5 +1,6 @@
 """How a run's config differs from the shipped one of its name."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def find_changes(
         schedule, the optimizer, the training data, the initial weights and the batch size.
     """
     if 'module' in cfg.model and 'tta_model' in shipped:
-        use_tta(shipped)
+        use_tta(shipped := copy.deepcopy(shipped))
     changes = dict(evaluation=[], training=[])
     for path, ours, theirs in _compare(_plain(_parts(cfg, part)), _plain(_parts(shipped, 'test'))):
         # What a loss is decides how its head's outputs are read; what it weighs doesn't.

@@ -1,5 +1,6 @@
 """What a run was and what it measured, written down by the run itself."""
 
+import contextlib
 import hashlib
 import json
 import math
@@ -59,8 +60,8 @@ class RecordHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Record the start of a training."""
         loader, wrapper = runner.train_dataloader, runner.optim_wrapper
-        batch = loader.batch_size or loader.batch_sampler.batch_size
-        images = batch * getattr(wrapper, '_accumulative_counts', 1) * runner.world_size
+        batch = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
+        images = batch and batch * getattr(wrapper, '_accumulative_counts', 1) * runner.world_size
         amp = torch.float16 if isinstance(wrapper, AmpOptimWrapper) else torch.float32
         self._start(runner, 'train', images)
         self.record.update(
@@ -112,7 +113,7 @@ class RecordHook(Hook):
             mode=mode,
             config=Path(cfg.filename or 'unnamed').stem,
             options=self.options,
-            changes=_changes(cfg, images_per_iteration),
+            changes=_changes(cfg, mode, images_per_iteration),
             fused=False,
             tta='module' in cfg.model,
             parameters=dict(model=_count(model), backbone=_count(getattr(model, 'backbone', None))),
@@ -162,13 +163,13 @@ def _count(module: torch.nn.Module | None) -> int | None:
     return module and sum(p.numel() for p in module.parameters())
 
 
-def _changes(cfg: Config, images_per_iteration: int | None) -> dict | None:
+def _changes(cfg: Config, mode: str, images_per_iteration: int | None) -> dict | None:
     file = shipped_configs().get(Path(cfg.filename or '').stem)
     if file is None:
         return None
-    shipped, test = Config.fromfile(file, import_custom_modules=False), images_per_iteration is None
-    changes = find_changes(cfg, shipped, 'test' if test else 'val', images_per_iteration)
-    return dict(evaluation=changes['evaluation']) if test else changes
+    shipped, part = Config.fromfile(file, import_custom_modules=False), 'test' if mode == 'test' else 'val'
+    changes = find_changes(cfg, shipped, part, images_per_iteration)
+    return changes if mode == 'train' else dict(evaluation=changes['evaluation'])
 
 
 def _evaluated(runner: Runner, part: str) -> dict:
@@ -193,16 +194,17 @@ def _describe(dataset, metrics: list = ()) -> dict:
     )
 
 
-def _numbers(metrics: dict | None) -> dict:
-    return {name: _number(v) for name, v in (metrics or {}).items() if not isinstance(v, (str, list, dict))}
-
-
-def _number(value) -> float | None:
-    """The number that a metric stands for: of 32 bits, with the digits of 32 and not those of 64."""
-    value = float(value)
-    single = np.float32(value)
-    value = float(str(single)) if float(single) == value else value
-    return value if math.isfinite(value) else None
+def _numbers(metrics: dict | None) -> dict[str, float | None]:
+    """The numbers that metrics stand for: of 32 bits, with the digits of 32 and not those of 64."""
+    numbers = {}
+    for name, value in (metrics or {}).items():
+        if not isinstance(value, str):
+            with contextlib.suppress(TypeError, ValueError):  # lists, of each class
+                value = float(value)
+                single = float(str(np.float32(value)))
+                value = single if float(np.float32(value)) == value else value
+                numbers[name] = value if math.isfinite(value) else None
+    return numbers
 
 
 def _sha256(source: str) -> str | None:

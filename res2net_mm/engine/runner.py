@@ -42,7 +42,15 @@ def parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def main(run: Callable[..., None], local_rank: int | None, **arguments) -> None:
+def main(
+    run: Callable[..., None],
+    config: str,
+    work_dir: str | None,
+    launcher: str,
+    cfg_options: dict | None,
+    local_rank: int | None,
+    **arguments,
+) -> None:
     """Call :func:`train` or :func:`test`; errors that are the user's to mend are shown as messages."""
     if local_rank is not None:
         os.environ.setdefault('LOCAL_RANK', str(local_rank))
@@ -52,7 +60,7 @@ def main(run: Callable[..., None], local_rank: int | None, **arguments) -> None:
     coco.addHandler(logging.StreamHandler(sys.stdout))
     try:
         with safe_loading():
-            run(**arguments)
+            run(prepare(config, work_dir, launcher, cfg_options), cfg_options=cfg_options, **arguments)
         if torch.distributed.is_initialized():
             # The group's threads now and then abort a process that ends before they do; a model that isn't
             # collected yet still holds the group.
@@ -83,21 +91,18 @@ def prepare(config: str, work_dir: str | None, launcher: str, cfg_options: dict 
 
 
 def train(
-    config: str,
-    work_dir: str | None = None,
-    launcher: str = 'none',
+    cfg: Config,
     cfg_options: dict | None = None,
     resume: str | None = None,
     amp: bool = False,
     channels_last: bool = False,
     auto_scale_lr: bool = False,
 ) -> None:
-    """Train; the arguments are the options of ``tools/train.py``.
+    """Train a prepared config; the other arguments are options of ``tools/train.py``.
 
     Raises:
         UserError: If something that the config or the arguments name isn't there.
     """
-    cfg = prepare(config, work_dir, launcher, cfg_options)
     if amp:
         options.use_amp(cfg)
     if auto_scale_lr:
@@ -131,10 +136,8 @@ class StrictRunner(Runner):
 
 
 def test(
-    config: str,
+    cfg: Config,
     checkpoint: str,
-    work_dir: str | None = None,
-    launcher: str = 'none',
     cfg_options: dict | None = None,
     out: str | None = None,
     show_dir: str | None = None,
@@ -142,14 +145,13 @@ def test(
     no_fuse: bool = False,
     half: bool = False,
 ) -> None:
-    """Test and print the metrics; the arguments are those of ``tools/test.py``.
+    """Test a prepared config and print the metrics; the other arguments are those of ``tools/test.py``.
 
     Raises:
         UserError: If something that the config or the arguments name isn't there.
     """
     if half and no_fuse:
         raise UserError('--half needs fused networks, which --no-fuse turns off')
-    cfg = prepare(config, work_dir, launcher, cfg_options)
     cfg.load_from, cfg.resume = checkpoint, False
     if tta:
         options.use_tta(cfg)
@@ -159,14 +161,13 @@ def test(
     if out:
         options.dump(cfg, out)
     runner = StrictRunner.from_cfg(cfg)
+    recorded = record(runner, cfg_options)
     if not no_fuse:
         runner.register_hook(FuseHook(half))
-    recorded = record(runner, cfg_options)
     metrics = runner.test()
     if is_main_process():
-        name = Path(cfg.filename).stem
         print()
-        print_metrics(metrics, f'{name}, {recorded["data"]["test"]["images"]:,} images')
+        print_metrics(metrics, f'{recorded["config"]}, {recorded["data"]["test"]["images"]:,} images')
         print(f'Checkpoint: {checkpoint}\nLogs: {runner.log_dir}')
         if show_dir:
             print(f'Pictures: {os.path.abspath(show_dir)}')

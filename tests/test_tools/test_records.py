@@ -3,15 +3,11 @@
 import hashlib
 import json
 import os
-import subprocess
 import sys
-from types import SimpleNamespace
 
 import torch
 
 from res2net_mm.checkpoints import read_checkpoint
-from res2net_mm.engine import RecordHook
-from res2net_mm.engine.runner import record
 from res2net_mm.results.records import find_runs
 
 
@@ -156,14 +152,6 @@ def test_a_config_that_asks_for_it_and_averages_weights(tiny_config, run, tmp_pa
     assert tested['metrics'] == recorded['metrics']  # of the averaged weights, both
 
 
-def test_a_config_that_asks_for_it_gets_it_once():
-    hook, registered = RecordHook(), []
-    runner = SimpleNamespace(hooks=[hook], register_hook=registered.append)
-    assert record(runner, {'a': 1}) is hook.record and hook.options == {'a': 1} and not registered
-    runner.hooks = []
-    assert record(runner, None) is registered[0].record and registered[0].options == {}
-
-
 def test_two_processes_learn_from_the_images_of_both(tiny_config, run, tmp_path):
     import socket
 
@@ -177,26 +165,3 @@ def test_two_processes_learn_from_the_images_of_both(tiny_config, run, tmp_path)
     (recorded,) = records(tmp_path / 'run')
     assert recorded['world_size'] == 2 and recorded['images_per_iteration'] == 12  # 2 of 2, by 3
     assert recorded['parameters']['backbone'] < recorded['parameters']['model']
-
-
-def test_the_revision_of_the_checkout(tmp_path, monkeypatch):
-    from res2net_mm.engine import record as module
-
-    monkeypatch.setattr(module, 'ROOT', tmp_path)
-    assert module._revision() is None  # installed, not a checkout
-
-    def git(*args):
-        command = ['git', '-c', 'user.name=x', '-c', 'user.email=x@y.z', '-c', 'commit.gpgsign=false', *args]
-        return subprocess.check_output(command, cwd=tmp_path, text=True)
-
-    git('init')
-    (tmp_path / 'file').write_text('1')
-    git('add', 'file')
-    git('commit', '-m', 'x')
-    git('tag', 'v1')
-    commit = git('rev-parse', 'HEAD').strip()
-    assert module._revision() == commit
-    (tmp_path / 'file').write_text('2')
-    assert module._revision() == f'{commit}-dirty'
-    monkeypatch.setenv('PATH', '')
-    assert module._revision() is None  # no git
