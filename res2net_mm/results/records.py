@@ -130,6 +130,8 @@ def _training(record: dict, training: dict | None) -> tuple[list[str], list[str]
     while start:
         if start['config'] != record['config']:
             footnotes.append(f'trained as {start["config"]}')
+        elif start['changes'] is None and record['changes'] is not None:
+            footnotes.append('of a training that was not compared with the shipped config')
         changes += (start['changes'] or {}).get('training', [])
         if not start['resumed']:
             break

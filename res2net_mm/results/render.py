@@ -47,10 +47,11 @@ class Line:
     marks: list[str]
     begins: bool  # a group
 
-    def cells(self, mark: Callable[[str], str], bold: str = '{}', text: Callable = str) -> list[str]:
+    def cells(self, mark: Callable, bold: str = '{}', kind: str = '{}', text: Callable = str) -> list[str]:
         """Its kind and numbers as a format writes them."""
-        form = bold if STYLES.get(self.kind) == 'bold' else '{}'
-        texts = [self.kind, *(form.format(text(t)) if t.strip('-·') else text(t) for t in self.texts)]
+        bold = bold if STYLES.get(self.kind) == 'bold' else '{}'
+        texts = [bold.format(text(t)) if t.strip('-·') else text(t) for t in self.texts]
+        texts = [kind.format(self.kind) if self.kind else '', *texts]
         return [t + (mark(m) if m else '') for t, m in zip(texts, self.marks)]
 
 
@@ -158,9 +159,8 @@ def markdown(tables: list[Table], ends: list[str]) -> str:
         rows = [[*table.labels, '', *table.columns]]
         rows.append(['---'] * (len(table.labels) + 1) + ['---:'] * len(table.columns))
         for line in lines(table, number):
-            kind, *texts = line.cells('<sup>{}</sup>'.format, '**{}**')
-            kind = re.sub(r'^\w+', r'*\g<0>*', kind)
-            rows.append([*(label.translate(MARKDOWN) for label in line.labels), kind, *texts])
+            texts = line.cells('<sup>{}</sup>'.format, '**{}**', '*{}*')
+            rows.append([*(label.translate(MARKDOWN) for label in line.labels), *texts])
         out += [f'### {table.title.translate(MARKDOWN)}', '', *(f'| {" | ".join(row)} |' for row in rows), '']
         for mark, text in remarks(table, number):
             out.append(f'- <sup>{mark}</sup> '.replace('<sup></sup> ', '') + text.translate(MARKDOWN))
@@ -182,7 +182,8 @@ def latex(tables: list[Table], ends: list[str]) -> str:
         header = ' & '.join(t.translate(LATEX) for t in [*table.labels, '', *table.columns])
         out += [rf'\begin{{tabular}}{{{columns}}}', r'\toprule', header + r' \\', r'\midrule']
         for i, line in enumerate(lines(table, number)):
-            texts = line.cells(r'\textsuperscript{{{}}}'.format, r'\textbf{{{}}}', _in_latex)
+            forms = r'\textbf{{{}}}', r'\emph{{{}}}'
+            texts = line.cells(r'\textsuperscript{{{}}}'.format, *forms, _in_latex)
             space = r'\addlinespace ' if line.begins and i else ''
             out.append(space + ' & '.join([*map(_in_latex, line.labels), *texts]) + r' \\')
         out += [r'\bottomrule', r'\end{tabular}', r'\par\smallskip\footnotesize\raggedright']

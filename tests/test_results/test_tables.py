@@ -161,6 +161,11 @@ def test_half_precision_is_marked():
     assert footnotes() == ['tested in half precision (bfloat16)']
 
 
+def test_a_training_that_was_not_compared_is_marked():
+    write_test('work_dirs', R2N50, coco(0.337), training=make_record(R2N50, changes=None))
+    assert footnotes() == ['of a training that was not compared with the shipped config']
+
+
 def test_weights_of_another_config_are_marked():
     write_test('work_dirs', R2N50, coco(0.337), training=make_record('my_detector'))
     assert footnotes() == ['trained as my_detector']
