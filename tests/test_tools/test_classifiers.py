@@ -50,8 +50,8 @@ def test_trains_tests_and_begins_a_detector(run, tmp_path):
     assert result.returncode == 0, result.stderr[-3000:]
     assert 'accuracy/top1' in result.stdout and len(list((tmp_path / 'shown').glob('*.png'))) == 8
     newest = sorted(path for path in work_dir.glob('*_*') if path.is_dir())[-1]
-    metrics = json.loads((newest / f'{newest.name}.json').read_text())
-    assert metrics['images'] == 8 and metrics['accuracy/top2'] == 100
+    record = json.loads((newest / 'record.json').read_text())
+    assert record['data']['test']['images'] == 8 and record['metrics']['accuracy/top2'] == 100
 
     trained = torch.load(published)['state_dict']
     for checkpoint in (published, work_dir / 'epoch_1.pth'):

@@ -58,6 +58,7 @@ def test_trains_tests_and_draws(name, metric, data, run, tmp_path):
     images = 2 if name.startswith('deeplab') else 3
     assert len(list((tmp_path / 'shown').glob('*.[jp][pn]g'))) >= images
     newest = sorted(path for path in (tmp_path / 'run').glob('*_*') if path.is_dir())[-1]
-    metrics = json.loads((newest / f'{newest.name}.json').read_text())
-    assert metrics['images'] == images and metric in metrics
-    assert (newest / 'vis_data' / 'config.py').exists()  # by which tools/results.py knows the run
+    record = json.loads((newest / 'record.json').read_text())
+    assert record['data']['test']['images'] == images and metric in record['metrics']
+    assert record['data']['test'].get('boxes') == (None if tta else 'detected')
+    assert record['tta'] is bool(tta) and record['checkpoint']['training']['config'] == 'tiny'
