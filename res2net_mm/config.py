@@ -222,12 +222,6 @@ def shipped_configs() -> dict[str, Path]:
     return {file.stem: file for file in files if file.parent.name != '_base_'}
 
 
-@cache
-def digits_configs() -> dict[str, Path]:
-    """The networks of Figure 5's experiment on the demo data's digits, by name."""
-    return {file.stem: file for file in sorted(CONFIGS.resolve().parent.glob('demo/configs/digits/*.py'))}
-
-
 def resolve_bases() -> None:
     """Let configs say ``_base_ = 'res2net_mm::NAME.py'``, and ``'mmseg::PATH.py'`` of OneDL's mmseg.
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
 from make_data import COUNTS, make_demo_data
 
 

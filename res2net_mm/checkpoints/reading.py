@@ -22,7 +22,7 @@ from mmengine.utils import digit_version
 from ..files import replacing
 from .download import SCHEME, CheckpointError, fetch
 
-PUBLISHED = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version')  # of mmengine's meta
+PUBLISHED = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version', 'record')  # of mmengine's meta
 
 
 def read_checkpoint(source: str | os.PathLike, map_location='cpu'):

@@ -9,7 +9,6 @@ from res2net_mm.config import shipped_configs
 from res2net_mm.engine.changes import find_changes
 from res2net_mm.engine.options import unwrap, use_tta
 
-
 COCO = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 RECALL = ('AR@100', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000')
 

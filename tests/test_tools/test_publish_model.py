@@ -20,7 +20,8 @@ def test_weights_alone_named_by_their_hash(run, trained, tmp_path):
     published = torch.load(path, weights_only=True)  # needs no other class
     whole = torch.load(work_dir / 'epoch_1.pth', weights_only=False)
     assert published.keys() == {'meta', 'state_dict'} and 'optimizer' in whole
-    assert published['meta']['dataset_meta'] == whole['meta']['dataset_meta']
+    for key in ('dataset_meta', 'record'):
+        assert published['meta'][key] == whole['meta'][key]
     assert published['state_dict'].keys() == whole['state_dict'].keys()
     assert all(torch.equal(v, whole['state_dict'][k]) for k, v in published['state_dict'].items())
 
