@@ -18,7 +18,7 @@ from res2net_mm import preflight
 from res2net_mm.checkpoints import RELEASED, load_pretrained
 from res2net_mm.config import load_config
 from res2net_mm.models import Res2Layer, Res2Net
-from res2net_mm.results.tables import specs
+from res2net_mm.results.paper_tables import specs
 
 ROOT = Path(__file__).parents[1]
 # Those of configs/ by their names, those of demo/configs/ as demo/NAME.

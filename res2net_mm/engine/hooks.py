@@ -36,6 +36,7 @@ class FuseHook(Hook):
 
     Args:
         half (bool): Whether they compute in float16 on a GPU, in bfloat16 on a CPU. Default: False.
+        cuda_graph (bool): Whether they run as CUDA graphs on a GPU. Default: False.
 
     Attributes:
         fused (bool): Whether they are fused.
@@ -44,8 +45,9 @@ class FuseHook(Hook):
 
     priority = 'VERY_LOW'
 
-    def __init__(self, half: bool = False):
+    def __init__(self, half: bool = False, cuda_graph: bool = False):
         self.half = half
+        self.cuda_graph = cuda_graph
         self.fused = False
         self.dtype = torch.float32
 
@@ -60,7 +62,7 @@ class FuseHook(Hook):
             return
         if self.half:
             self.dtype = torch.float16 if torch.cuda.is_available() else torch.bfloat16
-        fuse(runner.model, self.dtype if self.half else None)
+        fuse(runner.model, self.dtype if self.half else None, self.cuda_graph)
         self.fused = True
 
 
@@ -73,12 +75,25 @@ class ChannelsLastHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Lay the weights out."""
-        from ..models.backbone import Backbone
+        for network in _networks(runner.model):
+            network.to(memory_format=torch.channels_last)
+            network.register_forward_hook(_channels_first)
 
-        for module in runner.model.modules():
-            if isinstance(module, Backbone):
-                module.to(memory_format=torch.channels_last)
-                module.register_forward_hook(_channels_first)
+
+@HOOKS.register_module()
+class CompileHook(Hook):
+    """Train this package's networks compiled by :func:`torch.compile`, the rest of the model as it is."""
+
+    def before_train(self, runner: Runner) -> None:
+        """Have the networks compile at their first forward."""
+        for network in _networks(runner.model):
+            network.compile()
+
+
+def _networks(model: nn.Module) -> list[nn.Module]:
+    from ..models.backbone import Backbone
+
+    return [module for module in model.modules() if isinstance(module, Backbone)]
 
 
 def _channels_first(network: nn.Module, args: tuple, outs: Tensor | tuple[Tensor, ...]):

@@ -4,6 +4,7 @@ import argparse
 import gc
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..config import CfgOptions, load_config
 from ..errors import UserError
 from ..results.metrics import print_metrics
 from . import options
-from .hooks import ChannelsLastHook, FuseHook
+from .hooks import ChannelsLastHook, CompileHook, FuseHook
 from .record import RecordHook
 
 
@@ -96,6 +97,7 @@ def train(
     resume: str | None = None,
     amp: bool = False,
     channels_last: bool = False,
+    compile: bool = False,
     auto_scale_lr: bool = False,
 ) -> None:
     """Train a prepared config; the other arguments are options of ``tools/train.py``.
@@ -107,6 +109,8 @@ def train(
         options.use_amp(cfg)
     if auto_scale_lr:
         options.scale_lr(cfg)
+    if compile and not any(map(shutil.which, (os.environ.get('CXX', 'c++'), 'g++', 'clang++'))):
+        raise UserError('--compile needs a C++ compiler (g++ or clang++), which PyTorch calls')
     checkpoint = None if resume == 'auto' else resume
     if resume:
         cfg.resume, cfg.load_from = True, checkpoint
@@ -114,6 +118,8 @@ def train(
     runner = Runner.from_cfg(cfg)
     if channels_last:  # how, not what, it learns: nothing for the config that the run writes down
         runner.register_hook(ChannelsLastHook())
+    if compile:
+        runner.register_hook(CompileHook())
     record(runner, cfg_options)
     runner.train()
     if is_main_process():
@@ -144,14 +150,18 @@ def test(
     tta: bool = False,
     no_fuse: bool = False,
     half: bool = False,
+    cuda_graph: bool = False,
 ) -> None:
     """Test a prepared config and print the metrics; the other arguments are those of ``tools/test.py``.
 
     Raises:
         UserError: If something that the config or the arguments name isn't there.
     """
-    if half and no_fuse:
-        raise UserError('--half needs fused networks, which --no-fuse turns off')
+    for option, given in {'--half': half, '--cuda-graph': cuda_graph}.items():
+        if given and no_fuse:
+            raise UserError(f'{option} needs fused networks, which --no-fuse turns off')
+    if cuda_graph and not torch.cuda.is_available():
+        raise UserError('--cuda-graph needs a GPU, and PyTorch sees none')
     cfg.load_from, cfg.resume = checkpoint, False
     if tta:
         options.use_tta(cfg)
@@ -163,7 +173,7 @@ def test(
     runner = StrictRunner.from_cfg(cfg)
     recorded = record(runner, cfg_options)
     if not no_fuse:
-        runner.register_hook(FuseHook(half))
+        runner.register_hook(FuseHook(half, cuda_graph))
     metrics = runner.test()
     if is_main_process():
         print()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from res2net_mm.datasets.demo import COUNTS, make_demo_data
+from make_data import COUNTS, make_demo_data
 
 from res2net_mm.engine import RecordHook, record
 from res2net_mm.engine.runner import record as add_record

@@ -117,3 +117,11 @@ def test_a_checkpoint_of_another_model(trained, tiny_config, run):
     assert result.returncode == 2
     assert "is not of this config's model" in result.stderr and 'layer1.1.conv1.weight' in result.stderr
     assert 'Traceback' not in result.stderr
+
+
+def test_cuda_graphs_need_a_gpu(trained, tiny_config, run):
+    work_dir, _ = trained
+    result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--cuda-graph', CUDA_VISIBLE_DEVICES='')
+    assert result.returncode == 2 and '--cuda-graph needs a GPU' in result.stderr
+    result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--cuda-graph', '--no-fuse')
+    assert result.returncode == 2 and '--cuda-graph needs fused networks' in result.stderr

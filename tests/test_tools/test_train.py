@@ -179,3 +179,8 @@ def test_errors_inside_the_framework_keep_their_traceback(tiny_config, run):
     result = run('train.py', tiny_config, '--cfg-options', 'model.neck.num_outs=2')
     assert result.returncode == 1
     assert 'Traceback' in result.stderr and 'AssertionError' in result.stderr
+
+
+def test_compiling_needs_a_compiler(run, tiny_config, tmp_path):
+    result = run('train.py', tiny_config, '--compile', PATH=str(tmp_path), CXX='')
+    assert result.returncode == 2 and 'error: --compile needs a C++ compiler' in result.stderr

@@ -1,0 +1,36 @@
+"""What hooks do to a model before it is trained or tested."""
+
+import types
+
+import pytest
+import torch
+from networks import NETWORKS
+from torch import nn
+
+from res2net_mm.engine import ChannelsLastHook, CompileHook
+
+
+@pytest.fixture
+def runner():
+    """What the hooks see of mmengine's Runner."""
+    model = nn.ModuleDict(dict(backbone=NETWORKS['Res2Net'](), neck=nn.Conv2d(64, 8, 3)))
+    return types.SimpleNamespace(model=model)
+
+
+def test_channels_last_inside_channels_first_outside(runner):
+    ChannelsLastHook().before_train(runner)
+    network, neck = runner.model['backbone'], runner.model['neck']
+    assert network.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    assert neck.weight.is_contiguous()
+    inside = []
+    network.layer1.register_forward_hook(lambda module, args, out: inside.append(out))
+    outs = network(torch.rand(2, 3, 64, 64))
+    assert all(out.is_contiguous() for out in outs)
+    assert inside[0].is_contiguous(memory_format=torch.channels_last) and not inside[0].is_contiguous()
+
+
+def test_networks_are_compiled_and_nothing_else(runner, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, 'compile', lambda module: compiled.append(module))
+    CompileHook().before_train(runner)
+    assert compiled == [runner.model['backbone']]
