@@ -14,3 +14,12 @@ FUNCTIONS = root.Registry(
     'function', parent=root.FUNCTIONS, scope='res2net_mm', locations=['res2net_mm.checkpoints']
 )
 HOOKS = root.Registry('hook', parent=root.HOOKS, scope='res2net_mm', locations=['res2net_mm.engine'])
+DATASETS = root.Registry(
+    'dataset', parent=root.DATASETS, scope='res2net_mm', locations=['res2net_mm.datasets']
+)
+TRANSFORMS = root.Registry(
+    'transform', parent=root.TRANSFORMS, scope='res2net_mm', locations=['res2net_mm.datasets']
+)
+METRICS = root.Registry(
+    'metric', parent=root.METRICS, scope='res2net_mm', locations=['res2net_mm.evaluation']
+)
