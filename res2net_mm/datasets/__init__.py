@@ -1,0 +1,5 @@
+"""Data sets that no toolbox reads."""
+
+from .saliency import LoadSaliencyMask, SaliencyDataset
+
+__all__ = ['LoadSaliencyMask', 'SaliencyDataset']
