@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 from make_data import COUNTS, make_demo_data
+import torchvision
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 
 from res2net_mm import preflight
@@ -67,7 +69,7 @@ def fake_inputs(model):
 
         samples = []
         for _ in range(2):
-            labels = torch.randint(21, (1, 65, 65))
+            labels = torch.randint(model.decode_head.num_classes, (1, 65, 65))
             samples.append(SegDataSample(gt_sem_seg=PixelData(data=labels)))
             samples[-1].set_metainfo(dict(ori_shape=(65, 65), img_shape=(65, 65)))
         return dict(inputs=list(torch.randint(256, (2, 3, 65, 65), dtype=torch.uint8)), data_samples=samples)
@@ -88,7 +90,7 @@ def test_builds_steps_and_predicts(name):
     torch.manual_seed(0)
     model = build(name)
     inputs = fake_inputs(model)
-    if hasattr(model.data_preprocessor, 'size'):
+    if getattr(model.data_preprocessor, 'size', None):  # DSS's images keep their own
         model.data_preprocessor.size = (65, 65)
     data = model.data_preprocessor(copy.deepcopy(inputs), training=True)
     loss, _ = model.parse_losses(model(**data, mode='loss'))
@@ -102,7 +104,7 @@ def test_builds_steps_and_predicts(name):
     if name in CLASSIFIERS + DIGITS:
         classes = dict(imagenet=1000, cifar100=100, digits=10)[Path(name).parent.name]
         assert results[0].pred_score.shape == (classes,)
-    elif 'deeplabv3plus' in name:
+    elif 'deeplabv3plus' in name or 'dss' in name:
         assert results[0].pred_sem_seg.data.shape == (1, 65, 65)
     elif 'simplebaseline' in name:
         assert results[0].pred_instances.keypoints.shape == (1, 17, 2)
@@ -179,7 +181,7 @@ def test_twins_differ_in_nothing_but_the_backbone(baseline, ours):
 
 
 def test_every_backbone_of_the_papers_tables_has_its_config():
-    """The rows of Tables 5 to 8 and 10, and the authors' results in MMDetection."""
+    """The rows of Tables 5 to 10, and the authors' results in MMDetection."""
     rows = {
         'faster_rcnn_{}_voc07': 'r50 r2n50',
         'faster_rcnn_{}_coco': 'r50 r2n50',
@@ -189,6 +191,7 @@ def test_every_backbone_of_the_papers_tables_has_its_config():
         'cascade_mask_rcnn_{}_coco': 'r2n101v1b',
         'htc_{}_coco': 'r2n101v1b',
         'deeplabv3plus_{}_voc12aug': 'r50 r2n50_48w2s r2n50 r2n50_18w6s r2n50_14w8s r101 r2n101',
+        'dss_{}_msrab': 'r50 r2n50',
         'simplebaseline_{}_coco': 'r50 r2n50 r101 r2n101 r2n50v1b r2n101v1b',
     }
     wanted = {name.format(row) + '.py' for name, backbones in rows.items() for row in backbones.split()}
@@ -196,7 +199,11 @@ def test_every_backbone_of_the_papers_tables_has_its_config():
     for name in wanted:  # each is the network that its name says
         backbone = Config.fromfile(PATHS[name]).model.backbone
         ours, depth, v1b, setting = re.search(r'_r(2n)?(50|101)(v1b)?(?:_(\d+w\ds))?_', name).groups()
-        assert (backbone.type == 'res2net_mm.Res2Net') == bool(ours)
+        if name == 'dss_r50_msrab.py':  # which needs the stem's output: this package's ResNet-50
+            assert (backbone.pop('type'), backbone.pop('scales'), backbone.pop('base_width')) == (
+                'res2net_mm.Res2Net', 1, 64,
+            )  # fmt: skip
+        assert (backbone.get('type') == 'res2net_mm.Res2Net') == bool(ours)
         assert backbone.depth == int(depth)
         assert backbone.get('deep_stem', False) == backbone.get('avg_down', False) == bool(v1b)
         width, scales = backbone.get('base_width', 26), backbone.get('scales', 4)
@@ -312,6 +319,52 @@ def test_deeplab_sees_output_stride_16_in_training_and_evaluation(name):
     assert cfg.model.decode_head.dilations == (1, 6, 12, 18)
     assert cfg.train_pipeline[3].crop_size == cfg.model.data_preprocessor.size == (513, 513)
     assert cfg.optim_wrapper.optimizer.lr == 0.007 and cfg.auto_scale_lr.base_batch_size == 16
+
+
+@pytest.mark.parametrize('name', ['dss_r50_msrab.py', 'dss_r2n50_msrab.py'])
+def test_dss_learns_as_published(name):
+    cfg = Config.fromfile(CONFIGS / name)
+    updates = cfg.optim_wrapper.accumulative_counts
+    assert updates * cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 10
+    assert cfg.train_cfg.max_iters == 12000 * updates
+    (steps,) = cfg.param_scheduler
+    assert steps.milestones == [7500 * updates] and steps.gamma == 0.1 and not steps.by_epoch
+    model = build(name)
+    assert not any(m.training for m in model.train().modules() if isinstance(m, torch.nn.BatchNorm2d))
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    names = {p: n for n, p in model.named_parameters()}
+    assert len(optimizer.param_groups) == len(names) - sum(
+        'bn' in n or 'downsample.1' in n for n in names.values()
+    )
+    layers = dict(model.named_modules())
+    for group in optimizer.param_groups:
+        (parameter,) = group['params']
+        layer, _, kind = names[parameter].rpartition('.')
+        new_1x1 = layer.startswith('decode_head') and layers[layer].kernel_size == (1, 1)
+        factor = (0.1 if new_1x1 else 1) * (2 if kind == 'bias' else 1)
+        assert group['lr'] == pytest.approx(1e-8 * factor), names[parameter]
+        assert (group['momentum'], group['weight_decay']) == (0.9, 5e-4)
+
+
+@pytest.mark.parametrize('scales,base_width,name', [(1, 64, 'r50'), (4, 26, 'r2n50')])
+def test_dss_starts_from_imagenets_weights(scales, base_width, name, tmp_path):
+    """ResNet-50 from torchvision's."""
+    if scales == 1:
+        weights = torchvision.models.resnet50().state_dict()
+    else:
+        weights = Res2Net(scales=scales, base_width=base_width).state_dict()
+    torch.save(weights, tmp_path / 'weights.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'weights.pth'))
+    backbone = build(f'dss_{name}_msrab.py', **{'model.backbone.init_cfg': init_cfg}).backbone
+    backbone.init_weights()
+    images = torch.rand(1, 3, 64, 64)
+    stem, *_, last = backbone.eval()(images)
+    assert stem.shape == (1, 64, 32, 32) and last.shape == (1, 2048, 2, 2)
+    if scales == 1:
+        theirs = torchvision.models.resnet50()
+        theirs.load_state_dict(weights)
+        theirs.avgpool = theirs.fc = torch.nn.Identity()
+        torch.testing.assert_close(last.flatten(1), theirs.eval()(images), atol=1e-4, rtol=1e-4)
 
 
 def test_input_is_normalised_as_the_weights_expect():

@@ -51,6 +51,8 @@ def scale_lr(cfg: Config) -> None:
             'auto_scale_lr = dict(base_batch_size=16) in the config'
         )
     cfg.auto_scale_lr.enable = True
+    # mmengine scales by a batch's images, not by those of all that are accumulated.
+    cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get('accumulative_counts', 1)
 
 
 def use_tta(cfg: Config) -> None:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-SCORES = ('mAP', 'mAP_50', 'mIoU', 'AP', 'accuracy/top1')  # what is plotted, if a run measured it
+SCORES = ('mAP', 'mAP_50', 'mIoU', 'AP', 'max_F', 'accuracy/top1')  # what is plotted, if a run measured it
 
 
 def read_scalars(work_dir: str | Path) -> tuple[list[dict], list[dict]]:

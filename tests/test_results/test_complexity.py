@@ -87,6 +87,8 @@ def test_images_have_the_size_of_the_config():
     real = complexity(load_config(str(CONFIGS / 'simplebaseline_r2n50_coco.py')))
     demo = complexity(load_config(str(CONFIGS.parent / 'demo/configs/simplebaseline_r2n50_coco.py')))
     assert demo['macs'] == pytest.approx(real['macs'] / 4)  # 128x96, not 256x192
+    dss = load_config(str(CONFIGS / 'dss_r2n50_msrab.py'))  # whose images have their own
+    assert complexity(dss) == complexity(dss, (300, 400))
 
 
 def test_models_of_other_shapes_are_counted_or_refused(tmp_path):
