@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from make_data import COUNTS, make_demo_data
 import torchvision
+from make_data import COUNTS, make_demo_data
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, DefaultScope
@@ -324,7 +324,7 @@ def test_deeplab_sees_output_stride_16_in_training_and_evaluation(name):
 
 @pytest.mark.parametrize('name', ['dss_r50_msrab.py', 'dss_r2n50_msrab.py'])
 def test_dss_learns_as_published(name):
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = Config.fromfile(PATHS[name])
     updates = cfg.optim_wrapper.accumulative_counts
     assert updates * cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 10
     assert cfg.train_cfg.max_iters == 12000 * updates

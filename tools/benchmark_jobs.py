@@ -173,6 +173,6 @@ def run(job: Job, config: Path, options: argparse.Namespace) -> tuple[float, flo
         seconds = time.perf_counter() - start
         if result.returncode:
             raise UserError(f'{job.name} failed:\n{result.stderr[-2000:]}')
-        pattern = '*/vis_data/scalars.json' if job.tool == 'train.py' else '*/*.json'
+        pattern = '*/vis_data/scalars.json' if job.tool == 'train.py' else '*/[0-9]*.json'
         (log,) = Path(work_dir).glob(pattern)
         return json.loads(log.read_text().splitlines()[-1])['time'], seconds
