@@ -11,8 +11,8 @@ if _missing:
         "(pip install onedl-mmengine onedl-mmcv), or OpenMMLab's (pip install mmengine mmcv)."
     )
 
-from .config import resolve_bases  # noqa: E402
+from .config import resolve_names  # noqa: E402
 from .toolboxes import provide_ops  # noqa: E402
 
 provide_ops()
-resolve_bases()
+resolve_names()

@@ -6,10 +6,14 @@ import difflib
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, wraps
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.config.utils import MODULE2PACKAGE
@@ -43,6 +47,8 @@ POPPED = dict(
 CONFIGS = Path(__file__).parent / '.mim' / 'configs'  # in a wheel, or a link to the checkout's
 if not CONFIGS.is_dir():  # a checkout that is used without being installed
     CONFIGS = Path(__file__).parents[1] / 'configs'
+
+INFERENCERS = 'mmengine.infer.infer'
 
 # In the values of options:
 BRACKETS = {'(': ')', '[': ']', '{': '}'}
@@ -161,7 +167,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
         UserError: If there is no such file, or its toolbox isn't installed or doesn't import, or an option
             names a key that the config hasn't and that no class in it takes.
     """
-    file = existing(shipped_config(path) if path.startswith('res2net_mm::') else path)
+    file = existing(path)
     try:
         cfg = Config.fromfile(file)
     except FileNotFoundError as error:
@@ -183,13 +189,18 @@ def load_config(path: str, options: dict | None = None) -> Config:
     return cfg
 
 
-def existing(path: str) -> Path:
-    """The config file of that path.
+def is_shipped(path: str | Path) -> bool:
+    """Whether a config's path is of the form ``res2net_mm::NAME.py``."""
+    return str(path).startswith('res2net_mm::')
+
+
+def existing(path: str | Path) -> Path:
+    """The config file of that path, or of that name, ``res2net_mm::NAME.py``.
 
     Raises:
         UserError: If there is none, naming what comes nearest.
     """
-    file = Path(path)
+    file = CONFIGS / str(path).partition('::')[2] if is_shipped(path) else Path(path)
     if not file.is_file():
         near = nearest(file.stem, [p.stem for p in file.parent.glob('*.py')])
         raise UserError(
@@ -210,11 +221,6 @@ def _start_alike(cfg: Config, options: dict) -> None:
         head.init_cfg = copy.deepcopy(cfg.model.backbone.init_cfg)
 
 
-def shipped_config(address: str) -> str:
-    """Path of a config that the package ships, from ``res2net_mm::NAME.py``."""
-    return str(CONFIGS / address.partition('::')[2])
-
-
 @cache
 def shipped_configs() -> dict[str, Path]:
     """All experiments that the package ships a config of, by name."""
@@ -222,23 +228,66 @@ def shipped_configs() -> dict[str, Path]:
     return {file.stem: file for file in files if file.parent.name != '_base_'}
 
 
-def resolve_bases() -> None:
-    """Let configs say ``_base_ = 'res2net_mm::NAME.py'``, and ``'mmseg::PATH.py'`` of OneDL's mmseg.
+def resolve_names() -> None:
+    """Let a config be named ``res2net_mm::NAME.py`` wherever mmengine takes one.
 
-    mmengine resolves ``package::`` for OpenMMLab's own packages only, by a table of their distributions that
-    lacks OneDL's of mmseg, and only where the rest has a slash.
+    That is as a ``_base_``, in ``Config.fromfile``, by which the toolboxes' functions read configs, and as
+    the model of their inferencers. A ``_base_`` may be ``'mmseg::PATH.py'`` of OneDL's mmseg, too.
+
+    mmengine resolves ``package::`` in ``_base_`` alone, for OpenMMLab's own packages, by a table of their
+    distributions that lacks OneDL's of mmseg, and only where the rest has a slash.
     """
-    resolve = Config._get_cfg_path
+    resolve, read = Config._get_cfg_path, Config.fromfile
 
     def get_cfg_path(cfg_path, filename):
         package = cfg_path.partition('::')[0]
         if package == 'res2net_mm':
-            return str(existing(shipped_config(cfg_path))), None
+            return str(existing(cfg_path)), None
         if package in MODULE2PACKAGE and not is_installed(MODULE2PACKAGE[package]):
             MODULE2PACKAGE[package] = package  # mmengine also finds a package by its module
         return resolve(cfg_path, filename)
 
+    @wraps(read)
+    def fromfile(filename, *args, **kwargs):
+        return read(existing(filename) if is_shipped(filename) else filename, *args, **kwargs)
+
     Config._get_cfg_path = staticmethod(get_cfg_path)
+    Config.fromfile = staticmethod(fromfile)
+    if INFERENCERS in sys.modules:
+        _name_models(sys.modules[INFERENCERS])
+    else:  # importing it takes seconds, and it is mostly not used
+        sys.meta_path.insert(0, InferencersFinder())
+
+
+class InferencersFinder(MetaPathFinder):
+    """Finds mmengine's inferencers where Python does, and teaches them this package's names."""
+
+    def find_spec(self, fullname: str, path=None, target=None) -> ModuleSpec | None:
+        """The spec of that module, and of no other."""
+        spec = PathFinder.find_spec(fullname, path) if fullname == INFERENCERS else None
+        if spec is not None:
+            run = spec.loader.exec_module
+
+            def exec_module(module):
+                run(module)
+                _name_models(module)
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+
+def _name_models(inferencers: ModuleType) -> None:
+    """Let the model of an inferencer be ``res2net_mm::NAME.py``.
+
+    A model that isn't a file is looked up in the list of models of the inferencer's toolbox.
+    """
+    base = inferencers.BaseInferencer
+    look_up = base._load_model_from_metafile
+
+    def load_model_from_metafile(self, model):
+        return (Config.fromfile(model), None) if is_shipped(model) else look_up(self, model)
+
+    base._load_model_from_metafile = load_model_from_metafile
 
 
 def nearest(name: str, names: Iterable[str], most: int = 1, cutoff: float = 0.6) -> str:
