@@ -1,0 +1,218 @@
+"""The toolboxes' inferencers, used alike: an image goes in, a picture and what is in it come out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import mmcv
+import mmengine.runner.checkpoint
+import numpy as np
+import torch
+from mmengine.registry import DefaultScope
+
+from ..checkpoints import read_checkpoint, safe_loading
+from ..checkpoints.naming import listed
+from ..config import find_registered, load_config
+from ..errors import UserError
+from ..fused import fuse
+from ..preflight import check_names
+
+DRAWN = 600  # images are enlarged to about this, where lines and letters would hide a small one
+
+
+@dataclass
+class Prediction:
+    """What a model says of an image."""
+
+    picture: np.ndarray  # the image with the prediction drawn on it: (H, W, 3), uint8, RGB
+    result: dict | list  # what the toolbox writes to JSON
+    found: list[tuple[str, float]]  # names and scores, or shares of the image, in 0...1, the best first
+    map: np.ndarray | None = None  # each pixel's class, or its saliency in 0...255: (H, W), uint8
+
+
+class Boxes:
+    """Boxes, and masks where the model has them: mmdet.
+
+    This class and those below are built from a config, a checkpoint, a device and a detector. They are called
+    with an image, (H, W, 3), uint8, BGR, and with the score from which on boxes and key points are shown.
+    """
+
+    def __init__(self, cfg, checkpoint, device, detector):
+        from mmdet.apis import DetInferencer
+
+        self.inferencer = DetInferencer(cfg, checkpoint, device, show_progress=False)
+        self.classes = self.inferencer.model.dataset_meta['classes']
+
+    def __call__(self, image: np.ndarray, threshold: float) -> Prediction:
+        """Predict what is in an image."""
+        (sample,) = self.inferencer(image, return_datasamples=True)['predictions']
+        result = self.inferencer.pred2dict(sample)
+        found, scale = sample.pred_instances, max(1, DRAWN // max(image.shape[:2]))
+        found.bboxes = found.bboxes * scale
+        if 'masks' in found:
+            found.masks = found.masks.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+        image = mmcv.imrescale(image[..., ::-1], scale, interpolation='bicubic')
+        (picture,) = self.inferencer.visualize([image], [sample], return_vis=True, pred_score_thr=threshold)
+        best = sorted(zip(result['scores'], result['labels']), reverse=True)
+        seen = [(self.classes[i], score) for score, i in best if score >= threshold]
+        return Prediction(picture, result, seen)
+
+
+class Segments:
+    """Each pixel's class, or its saliency where the model has one logit: mmseg."""
+
+    def __init__(self, cfg, checkpoint, device, detector):
+        from mmseg.apis import MMSegInferencer
+
+        self.inferencer = MMSegInferencer(cfg, checkpoint, device=device, show_progress=False)
+        self.classes = self.inferencer.model.dataset_meta['classes']
+
+    def __call__(self, image: np.ndarray, threshold: float) -> Prediction:
+        """Predict what is in an image."""
+        sample = self.inferencer(image, return_datasamples=True).cpu()
+        if len(sample.seg_logits.data) == 1:  # mmseg has taken its sigmoid
+            gray = (255 * sample.seg_logits.data[0].float()).round().byte().numpy()
+            salient = dict(salient=float(gray.mean() / 255))
+            picture = np.hstack([image[..., ::-1], gray[..., None].repeat(3, 2)])
+            return Prediction(picture, salient, list(salient.items()), gray)
+        (picture,) = self.inferencer.visualize([image[..., ::-1]], [sample], return_vis=True, opacity=0.5)
+        labels = sample.pred_sem_seg.data[0].byte().numpy()
+        counts = np.bincount(labels.flat)
+        shares = {self.classes[i]: counts[i] / labels.size for i in counts.argsort()[::-1] if counts[i]}
+        return Prediction(picture, shares, list(shares.items()), labels)
+
+
+class KeyPoints:
+    """Key points of persons, who are where a detector finds them or fill the image: mmpose."""
+
+    def __init__(self, cfg, checkpoint, device, detector):
+        from mmpose.apis.inferencers import Pose2DInferencer
+
+        self.inferencer = Pose2DInferencer(cfg, checkpoint, device, det_model='whole_image')
+        if detector:
+            if 'person' not in detector.classes:
+                raise UserError(f'the detector finds no persons, but {listed(detector.classes)}')
+            self.inferencer.detector = detector.inferencer
+            self.inferencer.det_cat_ids = (detector.classes.index('person'),)
+
+    def __call__(self, image: np.ndarray, threshold: float) -> Prediction:
+        """Predict what is in an image."""
+        samples = next(self.inferencer(image, return_datasamples=True, bbox_thr=threshold))['predictions']
+        (persons,) = self.inferencer.postprocess(samples, [])['predictions']
+        line = max(1, round(min(image.shape[:2]) / 200))
+        style = dict(radius=2 * line, thickness=line, draw_bbox=self.inferencer.detector is not None)
+        (picture,) = self.inferencer.visualize([image], samples, return_vis=True, kpt_thr=threshold, **style)
+        found = []
+        for person in persons:
+            seen = [score for score in person['keypoint_scores'] if score >= threshold]
+            name = f'person, {len(seen)} of {len(person["keypoint_scores"])} points'
+            found.append((name, float(np.mean(seen)) if seen else 0.0))
+        return Prediction(picture, persons, sorted(found, key=lambda person: -person[1]))
+
+
+class Classes:
+    """The image's class: mmpretrain."""
+
+    def __init__(self, cfg, checkpoint, device, detector):
+        from mmpretrain import ImageClassificationInferencer
+        from mmpretrain.visualization import UniversalVisualizer
+
+        self.inferencer = ImageClassificationInferencer(cfg, checkpoint, device)
+        self.visualizer = UniversalVisualizer()
+        self.classes = self.inferencer.classes
+
+    def __call__(self, image: np.ndarray, threshold: float) -> Prediction:
+        """Predict what is in an image."""
+        (data,) = self.inferencer.preprocess([image])
+        (sample,) = self.inferencer.forward(data)
+        (result,) = self.inferencer.postprocess([sample], None)
+        picture = self.visualizer.visualize_cls(
+            image[..., ::-1], sample, self.classes, draw_gt=False, resize=max(224, min(image.shape[:2]))
+        )
+        names = self.classes or list(map(str, range(len(result['pred_scores']))))
+        best = sorted(zip(result['pred_scores'].tolist(), names), reverse=True)[:5]
+        return Prediction(picture, result, [(name, score) for score, name in best])
+
+
+PREDICTORS = dict(mmdet=Boxes, mmseg=Segments, mmpose=KeyPoints, mmpretrain=Classes)
+
+
+def load_predictor(
+    config: str,
+    checkpoint: str,
+    options: dict | None = None,
+    device: str | None = None,
+    fused: bool = True,
+    half: bool = False,
+    detector: Boxes | None = None,
+) -> Boxes | Segments | KeyPoints | Classes:
+    """Load a model with its weights as a function that predicts, see :class:`Boxes`.
+
+    Args:
+        config (str): See :func:`res2net_mm.config.load_config`; ``test_dataloader`` says how images are read.
+        checkpoint (str): See :func:`res2net_mm.checkpoints.read_checkpoint`.
+        options (dict, optional): ``--cfg-options``. Default: None.
+        device (str, optional): Such as 'cuda:1'. Default: None (a GPU if there is one).
+        fused (bool): Whether this package's networks are fused. Default: True.
+        half (bool): Whether they compute in float16 then, in bfloat16 on a CPU. Default: False.
+        detector (Boxes, optional): What finds the persons whose key points are wanted. Default: None.
+
+    Raises:
+        UserError: If there is no such device, the config has no model of a toolbox, or the checkpoint can't
+            be read or isn't of the config's model.
+    """
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f'device {device}: {str(error).splitlines()[0]}') from None
+    cfg = load_config(config, options)
+    scope = cfg.get('default_scope')
+    if scope not in PREDICTORS or not (cfg.get('model') and cfg.get('test_dataloader')):
+        needed = f'a default_scope ({", ".join(PREDICTORS)}), a model and a test_dataloader'
+        raise UserError(f'{config} is of nothing that predicts: that takes {needed}')
+    if detector and scope != 'mmpose':
+        raise UserError(f'a detector is for key points, and {config} is of {scope}')
+    data = cfg.test_dataloader.dataset
+    while 'pipeline' not in data:  # of several sets, or of one in a wrapper
+        data = data.datasets[0] if 'datasets' in data else data.dataset
+    data.pipeline = [step for step in data.pipeline if 'Annotations' not in str(step['type'])]
+    cfg.test_dataloader.dataset = data
+    with DefaultScope.overwrite_default_scope(scope):
+        check_names(cfg)
+        meta = {**getattr(find_registered(data.type), 'METAINFO', {}), **(data.get('metainfo') or {})}
+        with safe_loading(), _loading_whole(checkpoint):
+            predictor = PREDICTORS[scope](cfg, checkpoint, device, detector)
+    saved = read_checkpoint(checkpoint).get('meta') or {}
+    model = predictor.inferencer.model
+    if scope in ('mmdet', 'mmseg') and 'classes' in meta and not saved.keys() & {'dataset_meta', 'CLASSES'}:
+        model.dataset_meta.update(meta)  # the toolboxes take COCO's or Cityscapes' classes then
+        predictor.classes = meta['classes']
+    if fused:
+        dtype = torch.float16 if torch.device(device).type == 'cuda' else torch.bfloat16
+        fuse(model, dtype if half else None)
+    return predictor
+
+
+@contextmanager
+def _loading_whole(checkpoint: str) -> Iterator[None]:
+    """Have mmengine refuse weights that aren't the model's: it would load what fits, and warn."""
+    runner = mmengine.runner.checkpoint
+    load = runner.load_state_dict
+
+    def load_whole(model, state_dict, strict=False, logger=None):
+        try:
+            load(model, state_dict, strict=True, logger=logger)
+        except RuntimeError:
+            own, given = (
+                {k: v.shape for k, v in values.items()} for values in (model.state_dict(), state_dict)
+            )
+            differ = sorted(k for k in own | given if own.get(k) != given.get(k))
+            what = f'{len(differ)} parameters differ in name or shape: {listed(differ)}'
+            raise UserError(f"{checkpoint} is not of this config's model; {what}") from None
+
+    runner.load_state_dict = load_whole
+    try:
+        yield
+    finally:
+        runner.load_state_dict = load

@@ -1,0 +1,194 @@
+"""Predictions for images and videos as pictures, JSON and one page to look at."""
+
+import glob
+import itertools
+import mimetypes
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import cv2
+import mmcv
+import mmengine
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from ..errors import UserError
+from .gallery import ROWS, Figure, write_page
+from .inferencers import Prediction
+
+FRAMES = 4  # of a video on the page
+
+
+class UnreadableError(Exception):
+    """Something is neither an image nor a video."""
+
+
+def find_images(inputs: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Find images and videos.
+
+    Args:
+        inputs (Iterable[str]): Files, folders, patterns such as ``images/**/*.jpg``, http(s) addresses.
+
+    Returns:
+        tuple[list[str], list[str]]: The files and addresses, and what is wrong with the other inputs.
+
+    Raises:
+        UserError: If there are only such others.
+    """
+    sources, wrong = {}, []
+    for name in inputs:
+        problem = 'matches no file' if glob.has_magic(name) else 'does not exist'
+        if '://' in name or os.path.isfile(name):
+            found = [name]
+        elif os.path.isdir(name):
+            problem = 'has no images in it'
+            found = [str(p) for p in sorted(Path(name).iterdir()) if _kind(p) and p.name[0] != '.']
+        else:
+            found = sorted(filter(os.path.isfile, glob.glob(name, recursive=True)))
+        sources |= dict.fromkeys(found)
+        wrong += [] if found else [f'{name} {problem}']
+    if not sources:
+        raise UserError('; '.join(wrong))
+    return list(sources), wrong
+
+
+def unique_names(sources: Iterable[str]) -> dict[str, str]:
+    """Name files and addresses by their stems, ``STEM_2`` where one comes again.
+
+    Example:
+        >>> unique_names(['a/1.jpg', 'b/1.png', 'https://x.org/2.jpg?size=3'])
+        {'1': 'a/1.jpg', '1_2': 'b/1.png', '2': 'https://x.org/2.jpg?size=3'}
+    """
+    names = {}
+    for source in sources:
+        path = urlsplit(source).path if '://' in source else source.rpartition('::')[2]
+        stem = Path(path).stem or 'image'
+        numbered = itertools.chain([stem], (f'{stem}_{number}' for number in itertools.count(2)))
+        names[next(name for name in numbered if name not in names)] = source
+    return names
+
+
+def predict(
+    predictors: Mapping[str, Callable[[np.ndarray, float], Prediction]],
+    sources: Sequence[str],
+    out: str | Path,
+    threshold: float = 0.3,
+    about: Mapping[str, str] | None = None,
+) -> tuple[int, list[str]]:
+    """Predict what is in images and videos.
+
+    Each gives a picture (a video an ``.mp4``) and a ``.json`` in a folder of the model's; ``index.html``
+    shows them, or those that were done when the work was interrupted.
+
+    Args:
+        predictors (Mapping[str, Callable]): Models, see :func:`load_predictor`, by their folders' names.
+        sources (Sequence[str]): See :func:`find_images`.
+        out (str | Path): Where the folders go.
+        threshold (float): The score from which on boxes and key points are shown. Default: 0.3.
+        about (Mapping[str, str], optional): What the page says of the run. Default: None.
+
+    Returns:
+        tuple[int, list[str]]: Of how many there are predictions, and what is wrong with the others.
+
+    Raises:
+        UserError: If none can be read, or something can't be written.
+    """
+    rows, skipped = [], []
+    videos = {source: (v.fps or 25.0, len(v)) for source in sources if (v := _video(source)) is not None}
+    total = len(sources) + sum(count - 1 for _, count in videos.values())
+    progress = Progress(console=Console(stderr=True), disable=total <= 3)
+    try:
+        with progress:
+            task = progress.add_task('Predicting', total=total)
+            for name, source in unique_names(sources).items():
+                fps, count = videos.get(source, (None, 1))
+                shown = {count * i // FRAMES for i in range(FRAMES)}
+                writers = {model: _Writer(Path(out, model), name, fps) for model in predictors}
+                try:
+                    for i, image in enumerate(_images(source)):
+                        figures = []
+                        for model, predictor in predictors.items():
+                            prediction = predictor(image, threshold)
+                            file = f'{model}/{writers[model].add(prediction)}'
+                            if i in shown and len(rows) < ROWS:
+                                figures.append(Figure(model, prediction.picture, file, prediction.found))
+                        if figures:
+                            rows.append((name if fps is None else f'{name}, {i / fps:.1f} s', figures))
+                        progress.advance(task)
+                except UnreadableError as error:
+                    skipped.append(str(error))
+                    progress.advance(task, count)
+                finally:
+                    for writer in writers.values():
+                        writer.close()
+    except OSError as error:
+        raise UserError(f'could not write to {out}: {error.strerror or error}') from None
+    finally:
+        if rows:
+            more = (
+                dict(Shown=f'the first {ROWS} pictures; all are in the folders') if len(rows) == ROWS else {}
+            )
+            write_page(Path(out, 'index.html'), ' and '.join(predictors), {**(about or {}), **more}, rows)
+    if not rows:
+        raise UserError('; '.join(skipped))
+    return len(sources) - len(skipped), skipped
+
+
+class _Writer:
+    """Writes a model's predictions for an image, or for a video's frames."""
+
+    def __init__(self, folder: Path, name: str, fps: float | None):
+        self.path, self.fps, self.results, self.video = str(folder / name), fps, [], None
+
+    def add(self, prediction: Prediction) -> str:
+        """Write a picture; return its file's name."""
+        self.results.append(prediction.result)
+        picture = np.ascontiguousarray(prediction.picture[..., ::-1])
+        file = f'{self.path}.jpg' if self.fps is None else f'{self.path}.mp4'
+        if self.fps is None:
+            mmcv.imwrite(picture, file)
+            if prediction.map is not None:
+                mmcv.imwrite(prediction.map, f'{self.path}.png')
+        else:
+            if self.video is None:
+                os.makedirs(os.path.dirname(file), exist_ok=True)
+                codec = cv2.VideoWriter_fourcc(*'mp4v')
+                self.video = cv2.VideoWriter(file, codec, self.fps, picture.shape[1::-1])
+            self.video.write(picture)
+        return os.path.basename(file)
+
+    def close(self) -> None:
+        if self.video is not None:
+            self.video.release()
+        if self.results:
+            mmengine.dump(self.results[0] if self.fps is None else self.results, f'{self.path}.json')
+
+
+def _kind(path: str | Path) -> str | None:
+    """'image' or 'video', by a file's name."""
+    kind = (mimetypes.guess_type(path, strict=False)[0] or '').partition('/')[0]
+    return kind if kind in ('image', 'video') else None
+
+
+def _video(source: str) -> mmcv.VideoReader | None:
+    return mmcv.VideoReader(source) if _kind(source) == 'video' and '://' not in source else None
+
+
+def _images(source: str) -> Iterator[np.ndarray]:
+    """The image of a file or an address, or the frames of a video: (H, W, 3), uint8, BGR."""
+    frames = _video(source)
+    if frames is None:
+        try:
+            image = mmcv.imfrombytes(mmengine.fileio.get(source))
+        except Exception as error:  # of OpenCV, of a connection
+            raise UnreadableError(f'{source} was not read: {" ".join(str(error).split())}') from None
+        frames = [] if image is None else [image]
+    frames = itertools.chain(frames)  # VideoReader begins anew whenever it is iterated
+    first = next(frames, None)
+    if first is None:
+        raise UnreadableError(f'{source} is neither an image nor a video that OpenCV reads')
+    yield first
+    yield from frames

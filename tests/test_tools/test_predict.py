@@ -1,0 +1,387 @@
+"""Predictions on pictures of one's own: every task, every kind of input, the page."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import MODELS, DefaultScope
+
+from res2net_mm.config import import_toolbox, load_config
+from res2net_mm.errors import UserError
+from res2net_mm.fused import FusedBackbone
+from res2net_mm.visualization.inferencers import Prediction, load_predictor
+from res2net_mm.visualization.predict import find_images, predict
+
+TINY = """
+_base_ = 'res2net_mm::{base}.py'
+model = dict(
+    backbone=dict(depth=(1, 1, 1, 1), base_channels=8, stem_channels=8, base_width=4, init_cfg=None{more}),
+    {rest}
+)
+"""
+TASKS = dict(
+    boxes=(
+        'mask_rcnn_r2n50_coco',
+        """
+    neck=dict(in_channels=[32, 64, 128, 256], out_channels=16),
+    rpn_head=dict(in_channels=16, feat_channels=16),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=16),
+        bbox_head=dict(in_channels=16, fc_out_channels=32),
+        mask_roi_extractor=dict(out_channels=16),
+        mask_head=dict(in_channels=16, conv_out_channels=16),
+    ),
+    test_cfg=dict(rpn=dict(max_per_img=20), rcnn=dict(score_thr=0.0, max_per_img=7)),""",
+    ),
+    segments=(
+        'deeplabv3plus_r2n50_voc12aug',
+        'decode_head=dict(in_channels=256, channels=16, c1_in_channels=32, c1_channels=8),',
+    ),
+    saliency=(
+        'deeplabv3plus_r2n50_voc12aug',
+        'decode_head=dict(in_channels=256, channels=16, c1_in_channels=32, c1_channels=8, '
+        'num_classes=2, out_channels=1),',
+    ),
+    points=('simplebaseline_r2n50_coco', 'head=dict(in_channels=256, deconv_out_channels=(16, 16, 16)),'),
+    classes=('imagenet/r2n50_imagenet', 'head=dict(in_channels=256),'),
+)
+OPTIONS = dict(boxes={'test_dataloader.dataset.pipeline.1.scale': (160, 120)})
+VOC = """background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike
+    person pottedplant sheep sofa train tvmonitor""".split()
+IMAGE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+
+
+@pytest.fixture(scope='module')
+def models(tmp_path_factory):
+    """Of each task a small config, and a checkpoint of random weights that says nothing of its classes."""
+    folder, models = tmp_path_factory.mktemp('models'), {}
+    for task, (base, rest) in TASKS.items():
+        config = folder / f'{task}.py'
+        config.write_text(
+            TINY.format(base=base, rest=rest, more=', multi_grid=(2,)' if 'deeplab' in base else '')
+        )
+        cfg = load_config(str(config))
+        import_toolbox(cfg.default_scope)
+        torch.manual_seed(0)
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            model = MODELS.build(cfg.model)
+        torch.save(dict(state_dict=model.state_dict()), config.with_suffix('.pth'))
+        models[task] = str(config), str(config.with_suffix('.pth'))
+    return models
+
+
+def load(models, task, **how):
+    return load_predictor(*models[task], OPTIONS.get(task), device='cpu', **how)
+
+
+def test_boxes_and_masks(models):
+    predictor = load(models, 'boxes')
+    assert isinstance(predictor.inferencer.model.backbone, FusedBackbone)
+    prediction = predictor(IMAGE, 0.0)
+    assert prediction.picture.shape == (450, 600, 3) and prediction.picture.dtype == np.uint8  # enlarged
+    assert set(prediction.result) == {'bboxes', 'labels', 'scores', 'masks'}
+    assert prediction.result['masks'][0]['size'] == [90, 120]
+    assert np.max(prediction.result['bboxes']) <= 120  # in pixels of the image, not of the picture
+    assert len(prediction.found) == len(prediction.result['scores']) == 7
+    scores = [score for _, score in prediction.found]
+    assert scores == sorted(scores, reverse=True)
+    threshold = scores[2]
+    fewer = predictor(IMAGE, threshold)
+    assert fewer.found == [(name, score) for name, score in prediction.found if score >= threshold]
+    assert len(fewer.result['scores']) == 7
+    assert not np.array_equal(fewer.picture, prediction.picture)
+    json.dumps(prediction.result)
+
+
+def test_fused_and_half_find_the_same(models):
+    plain, fused, half = (
+        load(models, 'boxes', **how)(IMAGE, 0.0).result['scores']
+        for how in (dict(fused=False), {}, dict(half=True))
+    )
+    np.testing.assert_allclose(fused, plain, rtol=1e-3)
+    assert half != fused
+    np.testing.assert_allclose(half, plain, rtol=0.05)
+
+
+def test_segments_bear_the_data_sets_names(models):
+    prediction = load(models, 'segments')(IMAGE, 0.3)
+    assert prediction.picture.shape == (90, 120, 3)
+    assert prediction.map.shape == (90, 120) and prediction.map.max() < 21
+    assert sum(prediction.result.values()) == pytest.approx(1)
+    name, share = prediction.found[0]
+    assert share == np.bincount(prediction.map.flat).max() / (90 * 120)
+    assert name in VOC  # not one of Cityscapes, which mmseg falls back to
+
+
+def test_saliency_is_a_gray_map_beside_the_image(models):
+    prediction = load(models, 'saliency')(IMAGE, 0.3)
+    assert prediction.map.shape == (90, 120) and prediction.map.dtype == np.uint8
+    assert len(np.unique(prediction.map)) > 2  # not cut at the threshold
+    np.testing.assert_array_equal(prediction.picture[:, :120], IMAGE[..., ::-1])
+    np.testing.assert_array_equal(prediction.picture[:, 120:, 1], prediction.map)
+    assert prediction.result['salient'] == pytest.approx(prediction.map.mean() / 255, abs=1e-6)
+
+
+def test_key_points_of_one_who_fills_the_image(models):
+    prediction = load(models, 'points')(IMAGE, 0.0)
+    (person,) = prediction.result
+    assert np.shape(person['keypoints']) == (17, 2) and person['bbox'] == ([0.0, 0.0, 120.0, 90.0],)
+    ((name, score),) = prediction.found
+    seen = [value for value in person['keypoint_scores'] if value >= 0]
+    assert name == f'person, {len(seen)} of 17 points' and score == pytest.approx(np.mean(seen))
+
+
+def test_key_points_of_detected_persons(models):
+    detector = load(models, 'boxes')
+    found = detector(IMAGE, 0.0).result
+    persons = [box for box, label in zip(found['bboxes'], found['labels']) if label == 0]
+    if not persons:  # of random weights it is chance which class they prefer
+        detector.classes = detector.classes[found['labels'][0] :] + detector.classes[: found['labels'][0]]
+    predictor = load(models, 'points', detector=detector)
+    predictor.inferencer.det_cat_ids = (found['labels'][0],)
+    prediction = predictor(IMAGE, 0.0)
+    boxes = [person['bbox'][0] for person in prediction.result]
+    assert boxes and all(any(np.allclose(box, other, atol=0.1) for other in found['bboxes']) for box in boxes)
+
+
+def test_a_detector_of_no_persons_is_refused(models):
+    detector = load(models, 'boxes')
+    detector.classes = ('car', 'boat')
+    with pytest.raises(UserError, match='the detector finds no persons, but car, boat'):
+        load(models, 'points', detector=detector)
+    with pytest.raises(UserError, match='a detector is for key points, and .*classes.py is of mmpretrain'):
+        load(models, 'classes', detector=detector)
+
+
+def test_classes(models):
+    prediction = load(models, 'classes')(IMAGE[:24, :32], 0.3)
+    assert min(prediction.picture.shape[:2]) == 224  # what is written on it can be read
+    assert len(prediction.found) == 5
+    assert prediction.found[0] == (prediction.result['pred_class'], prediction.result['pred_score'])
+    assert len(prediction.result['pred_scores']) == 1000
+
+
+def test_checkpoints_of_other_models_are_refused(models, tmp_path):
+    config, checkpoint = models['boxes'][0], models['points'][1]
+    with pytest.raises(
+        UserError, match=r"is not of this config's model; \d+ parameters differ in name or shape"
+    ):
+        load_predictor(config, checkpoint, device='cpu')
+    with pytest.raises(UserError, match='nothing.pth'):
+        load_predictor(config, str(tmp_path / 'nothing.pth'), device='cpu')
+    (tmp_path / 'code.pth').write_bytes(b"cos\nsystem\n(S'touch executed'\ntR.")
+    with pytest.raises(UserError, match='code.pth'):
+        load_predictor(config, str(tmp_path / 'code.pth'), device='cpu')
+
+
+def test_devices_and_configs_that_will_not_do(models, tmp_path):
+    with pytest.raises(UserError, match='device gpu7: '):
+        load_predictor(*models['classes'], device='gpu7')
+    (tmp_path / 'bare.py').write_text("default_scope = 'mmdet'\n")
+    with pytest.raises(
+        UserError, match='that takes a default_scope .mmdet, mmseg, mmpose, mmpretrain., a model'
+    ):
+        load_predictor(str(tmp_path / 'bare.py'), models['boxes'][1], device='cpu')
+
+
+def test_inputs_are_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('a/2.jpg', 'a/1.png', 'a/.3.jpg', 'a/notes.txt', 'a/b/4.JPEG', 'clip.mp4', 'odd [1].jpg'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / 'empty').mkdir()
+    inputs = (
+        'a',
+        'a/**/*.J*',
+        'a/2.jpg',
+        'clip.mp4',
+        'odd [1].jpg',
+        'https://x.org/5.jpg',
+        'empty',
+        'no.jpg',
+        'no*',
+    )
+    sources, wrong = find_images(inputs)
+    assert sources == [
+        'a/1.png', 'a/2.jpg', 'a/b/4.JPEG', 'clip.mp4', 'odd [1].jpg', 'https://x.org/5.jpg'
+    ]  # fmt: skip
+    assert wrong == ['empty has no images in it', 'no.jpg does not exist', 'no* matches no file']
+    with pytest.raises(UserError, match='^empty has no images in it; no.jpg does not exist$'):
+        find_images(['empty', 'no.jpg'])
+
+
+def gray(image, threshold):
+    """In place of a model."""
+    mean = float(image.mean() / 255)
+    return Prediction(
+        image[..., ::-1].copy(), dict(mean=mean), [('<gray> & co', mean)] * 8 if mean > 0.1 else []
+    )
+
+
+class Page(HTMLParser):
+    """What a page refers to, and its text."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.images, self.links, self.text, self.tags = [], [], '', set()
+        self.html = path.read_text(encoding='utf-8')
+        self.feed(self.html)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.add(tag)
+        self.images += [attrs['src']] if tag == 'img' else []
+        self.links += [attrs['href']] if 'href' in attrs else []
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture
+def page(tmp_path):
+    """A folder of predictions: of images with bad ones between, and of a video, by two models."""
+    cv2.imwrite(str(tmp_path / 'a & b #1.png'), IMAGE)
+    (tmp_path / 'other').mkdir()
+    cv2.imwrite(str(tmp_path / 'other' / 'a & b #1.png'), np.zeros((300, 1500, 3), np.uint8))
+    (tmp_path / 'bad.jpg').write_text('not an image')
+    (tmp_path / 'bad.mp4').write_text('not a video')
+    (tmp_path / 'empty.jpg').touch()
+    video = cv2.VideoWriter(str(tmp_path / 'clip.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), 5, (64, 48))
+    for value in range(0, 200, 20):
+        video.write(np.full((48, 64, 3), value, np.uint8))
+    video.release()
+    names = 'a & b #1.png', 'bad.jpg', 'other/a & b #1.png', 'bad.mp4', 'empty.jpg', 'clip.mp4'
+    sources = [str(tmp_path / name) for name in names]
+    about = {'Command': "predict.py '<script>'"}
+    count, skipped = predict(dict(one=gray, two=gray), sources, tmp_path / 'out', about=about)
+    assert count == 3 and len(skipped) == 3
+    assert all(name in line for name, line in zip(('bad.jpg', 'bad.mp4', 'empty.jpg'), skipped))
+    return tmp_path / 'out'
+
+
+def test_pictures_and_json_are_written(page):
+    for model in ('one', 'two'):
+        written = sorted(file.name for file in (page / model).iterdir())
+        assert written == [
+            'a & b #1.jpg', 'a & b #1.json', 'a & b #1_2.jpg', 'a & b #1_2.json', 'clip.json', 'clip.mp4'
+        ]  # fmt: skip
+    result = json.loads((page / 'one' / 'a & b #1.json').read_text())
+    assert result == dict(mean=pytest.approx(IMAGE.mean() / 255))
+    picture = cv2.imread(str(page / 'one' / 'a & b #1.jpg'))
+    assert picture.shape == IMAGE.shape and abs(picture.mean(axis=(0, 1)) - IMAGE.mean(axis=(0, 1))).max() < 3
+    frames = json.loads((page / 'one' / 'clip.json').read_text())
+    np.testing.assert_allclose([frame['mean'] for frame in frames], np.arange(0, 200, 20) / 255, atol=0.02)
+    video = cv2.VideoCapture(str(page / 'one' / 'clip.mp4'))
+    assert [video.get(what) for what in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS)] == [10, 5]
+
+
+def test_the_page_is_whole_by_itself(page):
+    parsed = Page(page / 'index.html')
+    assert len(parsed.images) == len(parsed.links) == 2 * (2 + 4)  # four frames of the video
+    for image in parsed.images:
+        data = base64.b64decode(image.removeprefix('data:image/jpeg;base64,'), validate=True)
+        assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape[1] <= 720
+    assert all((page / unquote(link)).is_file() for link in parsed.links)
+    assert not {'script', 'link', 'iframe', 'object'} & parsed.tags
+    assert not re.search(r'(https?:)?//|@import|url\(', re.sub(r'data:[^"]*', '', parsed.html))
+    assert 'prefers-color-scheme: dark' in parsed.html
+    for text in (
+        'one and two',
+        "predict.py '<script>'",
+        '<gray> & co',
+        'and 2 more',
+        'nothing above the threshold',
+    ):
+        assert text in parsed.text
+    assert 'a & b #1_2' in parsed.text and 'clip, 1.0 s' in parsed.text
+
+
+BROWSER = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+
+
+@pytest.mark.skipif(BROWSER is None, reason='no Chromium here')
+def test_a_browser_shows_all_of_it(page, tmp_path):
+    script = """<script>addEventListener('load', () => {
+      for (const image of document.images) image.loading = 'eager';
+      Promise.all([...document.images].map(image => image.decode())).then(() => {
+        const wide = document.documentElement.scrollWidth > innerWidth ? ' wide' : '';
+        document.title = [...document.images].filter(i => i.naturalWidth && i.width).length + wide;
+      });
+    })</script>"""
+    html = (page / 'index.html').read_text(encoding='utf-8')
+    (page / 'tested.html').write_text(html + script, encoding='utf-8')
+    result = subprocess.run(
+        [BROWSER, '--headless', '--no-sandbox', '--disable-gpu', f'--user-data-dir={tmp_path}/profile',
+         '--virtual-time-budget=5000', '--window-size=500,800', '--dump-dom',
+         (page / 'tested.html').as_uri()],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert '<title>12</title>' in result.stdout, result.stderr[-2000:]
+
+
+def test_an_interruption_leaves_what_was_done(tmp_path):
+    for i in range(4):
+        cv2.imwrite(str(tmp_path / f'{i}.png'), np.full((8, 8, 3), 50 * i, np.uint8))
+
+    def interrupted(image, threshold):
+        if image[0, 0, 0] == 100:
+            raise KeyboardInterrupt
+        return gray(image, threshold)
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(dict(model=interrupted), [str(tmp_path / f'{i}.png') for i in range(4)], tmp_path / 'out')
+    assert len(Page(tmp_path / 'out' / 'index.html').images) == 2
+    assert sorted(p.name for p in (tmp_path / 'out' / 'model').iterdir()) == [
+        '0.jpg', '0.json', '1.jpg', '1.json'
+    ]  # fmt: skip
+
+
+def test_nothing_to_read_and_nowhere_to_write(tmp_path):
+    (tmp_path / 'bad.jpg').write_text('not an image')
+    with pytest.raises(UserError, match='bad.jpg is neither an image nor a video'):
+        predict(dict(model=gray), [str(tmp_path / 'bad.jpg')], tmp_path / 'out')
+    with pytest.raises(UserError, match=r'http://127.0.0.1:9/x.jpg was not read: .*refused'):
+        predict(dict(model=gray), ['http://127.0.0.1:9/x.jpg'], tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+    cv2.imwrite(str(tmp_path / 'good.png'), IMAGE)
+    (tmp_path / 'out').write_text('a file')
+    with pytest.raises(UserError, match='could not write to .*out: '):
+        predict(dict(model=gray), [str(tmp_path / 'good.png')], tmp_path / 'out')
+
+
+def test_the_tool(models, run, tmp_path):
+    (tmp_path / 'images').mkdir()
+    for i in range(4):
+        cv2.imwrite(str(tmp_path / 'images' / f'{i}.jpg'), IMAGE)
+    result = run(
+        'predict.py', *models['segments'], 'images', 'nothing.jpg', '--against', *models['classes'],
+        '--cfg-options', 'model.test_cfg.mode=whole',
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert '4 predicted; to look at them: predictions/index.html' in result.stdout
+    assert '1 skipped: nothing.jpg does not exist' in result.stderr and 'Predicting' in result.stderr
+    parsed = Page(tmp_path / 'predictions' / 'index.html')
+    assert 'segments and classes' in parsed.text and len(parsed.images) == 8
+    assert len(list((tmp_path / 'predictions' / 'segments').glob('*.png'))) == 4
+    assert json.loads((tmp_path / 'predictions' / 'classes' / '3.json').read_text())['pred_class']
+
+
+@pytest.mark.parametrize(
+    'arguments,message',
+    [
+        (['nothing.jpg'], 'predict.py: error: nothing.jpg does not exist\n'),
+        (['images', '--half', '--no-fuse'], '--half needs fused networks, which --no-fuse turns off\n'),
+        (['images', '--threshold', '30'], '30 is not in 0 ... 1\n'),
+    ],
+)
+def test_the_tool_ends_with_a_sentence(arguments, message, models, run):
+    result = run('predict.py', *models['segments'], *arguments)
+    assert result.returncode == 2 and result.stderr.endswith(message) and 'Traceback' not in result.stderr

@@ -1,0 +1,92 @@
+#!/usr/bin/env python
+"""Show what a trained model of any of the toolboxes predicts for pictures of your own."""
+
+import argparse
+import shlex
+import sys
+import warnings
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+
+from res2net_mm.config import CfgOptions
+from res2net_mm.errors import UserError
+from res2net_mm.visualization.inferencers import load_predictor
+from res2net_mm.visualization.predict import find_images, predict, unique_names
+
+
+def score(text: str) -> float:
+    """Read a number of 0 ... 1."""
+    if not 0 <= float(text) <= 1:
+        raise argparse.ArgumentTypeError(f'{text} is not in 0 ... 1')
+    return float(text)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file, or res2net_mm::NAME.py for a shipped one')
+    parser.add_argument('checkpoint', help='checkpoint file or address')
+    parser.add_argument(
+        'inputs',
+        nargs='+',
+        metavar='input',
+        help="image, video, folder, 'images/**/*.jpg', http(s) address",
+    )
+    parser.add_argument(
+        '--against', nargs=2, metavar=('CONFIG', 'CKPT'), help='another model, shown beside the first'
+    )
+    parser.add_argument(
+        '--detector',
+        nargs=2,
+        metavar=('CONFIG', 'CKPT'),
+        help='finds the persons whose key points are wanted (without: one who fills the image)',
+    )
+    parser.add_argument('--out', default='predictions', metavar='DIR', help='(%(default)s)')
+    parser.add_argument(
+        '--threshold', type=score, default=0.3, help='of boxes and key points shown (%(default)s)'
+    )
+    parser.add_argument('--device', help='such as cpu or cuda:1 (a GPU if there is one)')
+    parser.add_argument('--no-fuse', action='store_true', help='run the networks as they are trained')
+    parser.add_argument(
+        '--half', action='store_true', help='compute the networks in float16 (bfloat16 on a CPU)'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=CfgOptions, metavar='K=V', help='change the (first) config'
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if args.half and args.no_fuse:
+        raise UserError('--half needs fused networks, which --no-fuse turns off')
+    MMLogger.get_current_instance().setLevel('ERROR')  # the toolboxes log and warn in every run of theirs
+    warnings.simplefilter('ignore')
+    sources, wrong = find_images(args.inputs)
+    how = dict(device=args.device, fused=not args.no_fuse, half=args.half)
+    detector = load_predictor(*args.detector, **how) if args.detector else None
+    models = [(args.config, args.checkpoint), *([args.against] if args.against else [])]
+    options = [args.cfg_options, None]
+    names = unique_names([config for config, _ in models])
+    predictors = {
+        name: load_predictor(*model, changed, **how, detector=detector)
+        for name, model, changed in zip(names, models, options)
+    }
+    about = {'Command': shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}
+    about |= {name: checkpoint for name, (_, checkpoint) in zip(names, models)}
+    count, skipped = predict(predictors, sources, args.out, args.threshold, about)
+    skipped += wrong
+    print(f'{count} predicted; to look at them: {Path(args.out, "index.html")}')
+    if skipped:
+        print(f'{len(skipped)} skipped: {"; ".join(skipped)}', file=sys.stderr)
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except UserError as error:
+        print(f'predict.py: error: {error}', file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print('\npredict.py: interrupted; what was done until then is written', file=sys.stderr)
+        sys.exit(130)
