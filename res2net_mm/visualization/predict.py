@@ -96,45 +96,56 @@ def predict(
     Raises:
         UserError: If none can be read, or something can't be written.
     """
-    rows, skipped = [], []
-    videos = {source: (v.fps or 25.0, len(v)) for source in sources if (v := _video(source)) is not None}
-    total = len(sources) + sum(count - 1 for _, count in videos.values())
-    progress = Progress(console=Console(stderr=True), disable=total <= 3)
+    about, rows, skipped = dict(about or {}), [], []
     try:
-        with progress:
-            task = progress.add_task('Predicting', total=total)
-            for name, source in unique_names(sources).items():
-                fps, count = videos.get(source, (None, 1))
-                shown = {count * i // FRAMES for i in range(FRAMES)}
-                writers = {model: _Writer(Path(out, model), name, fps) for model in predictors}
-                try:
-                    for i, image in enumerate(_images(source)):
-                        figures = []
-                        for model, predictor in predictors.items():
-                            prediction = predictor(image, threshold)
-                            file = f'{model}/{writers[model].add(prediction)}'
-                            if i in shown and len(rows) < ROWS:
-                                figures.append(Figure(model, prediction.picture, file, prediction.found))
-                        if figures:
-                            rows.append((name if fps is None else f'{name}, {i / fps:.1f} s', figures))
-                        progress.advance(task)
-                except UnreadableError as error:
-                    skipped.append(str(error))
-                    progress.advance(task, count)
-                finally:
-                    for writer in writers.values():
-                        writer.close()
+        try:
+            _predict(predictors, sources, Path(out), threshold, rows, skipped)
+        finally:
+            if len(rows) == ROWS:
+                about['Shown'] = f'the first {ROWS}; all are in the folders beside this page'
+            if rows:
+                write_page(Path(out, 'index.html'), ' and '.join(predictors), about, rows)
     except OSError as error:
         raise UserError(f'could not write to {out}: {error.strerror or error}') from None
-    finally:
-        if rows:
-            more = (
-                dict(Shown=f'the first {ROWS} pictures; all are in the folders') if len(rows) == ROWS else {}
-            )
-            write_page(Path(out, 'index.html'), ' and '.join(predictors), {**(about or {}), **more}, rows)
     if not rows:
         raise UserError('; '.join(skipped))
     return len(sources) - len(skipped), skipped
+
+
+def _predict(
+    predictors: Mapping[str, Callable],
+    sources: Sequence[str],
+    out: Path,
+    threshold: float,
+    rows: list,
+    skipped: list[str],
+) -> None:
+    """Fill the rows of the page, and the list of what can't be read."""
+    videos = {source: (v.fps or 25.0, len(v)) for source in sources if (v := _video(source)) is not None}
+    total = len(sources) + sum(count - 1 for _, count in videos.values())
+    with Progress(console=Console(stderr=True), disable=total <= 3) as progress:
+        task = progress.add_task('Predicting', total=total)
+        for name, source in unique_names(sources).items():
+            fps, count = videos.get(source, (None, 1))
+            shown = {count * i // FRAMES for i in range(FRAMES)}
+            writers = {model: _Writer(out / model, name, fps) for model in predictors}
+            try:
+                for i, image in enumerate(_images(source)):
+                    figures = []
+                    for model, predictor in predictors.items():
+                        prediction = predictor(image, threshold)
+                        file = f'{model}/{writers[model].add(prediction)}'
+                        if i in shown and len(rows) < ROWS:
+                            figures.append(Figure(model, prediction.picture, file, prediction.found))
+                    if figures:
+                        rows.append((name if fps is None else f'{name}, {i / fps:.1f} s', figures))
+                    progress.advance(task)
+            except UnreadableError as error:
+                skipped.append(str(error))
+                progress.advance(task, count)
+            finally:
+                for writer in writers.values():
+                    writer.close()
 
 
 class _Writer:
@@ -157,6 +168,8 @@ class _Writer:
                 os.makedirs(os.path.dirname(file), exist_ok=True)
                 codec = cv2.VideoWriter_fourcc(*'mp4v')
                 self.video = cv2.VideoWriter(file, codec, self.fps, picture.shape[1::-1])
+                if not self.video.isOpened():
+                    raise UserError(f'OpenCV could not write {file}')
             self.video.write(picture)
         return os.path.basename(file)
 

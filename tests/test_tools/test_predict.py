@@ -18,7 +18,7 @@ from res2net_mm.config import import_toolbox, load_config
 from res2net_mm.errors import UserError
 from res2net_mm.fused import FusedBackbone
 from res2net_mm.visualization.inferencers import Prediction, load_predictor
-from res2net_mm.visualization.predict import find_images, predict
+from res2net_mm.visualization.predict import find_images, predict, unique_names
 
 TINY = """
 _base_ = 'res2net_mm::{base}.py'
@@ -216,6 +216,11 @@ def test_inputs_are_found(tmp_path, monkeypatch):
     assert wrong == ['empty has no images in it', 'no.jpg does not exist', 'no* matches no file']
     with pytest.raises(UserError, match='^empty has no images in it; no.jpg does not exist$'):
         find_images(['empty', 'no.jpg'])
+
+
+def test_names_are_unique():
+    sources = ['a/1.jpg', 'b/1.png', '1', 'https://x.org/2.jpg?size=3', 'https://x.org/', 'x.y.z', 'm::o.py']
+    assert unique_names(sources) == dict(zip(['1', '1_2', '1_3', '2', 'image', 'x.y', 'o'], sources))
 
 
 def gray(image, threshold):
