@@ -2,9 +2,7 @@
 
 import re
 import warnings
-from argparse import Namespace
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,9 +12,9 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 
-from res2net_mm import runs
 from res2net_mm.config import load_config
 from res2net_mm.datasets import LoadSaliencyMask, SaliencyDataset
+from res2net_mm.engine.options import scale_lr
 from res2net_mm.errors import UserError
 from res2net_mm.evaluation import SaliencyMetric
 from res2net_mm.evaluation.saliency import measure
@@ -303,15 +301,11 @@ def test_it_trains_and_tests_all_sets_at_once(small):
     assert [line.split()[0] for line in table.splitlines()[2:]] == list(SETS)
 
 
-def test_a_scaled_learning_rate_is_for_all_images_of_an_update(monkeypatch):
+def test_a_scaled_learning_rate_is_for_all_images_of_an_update():
     """One image a batch, ten of them accumulated, is what the config's rate is meant for."""
-    built = []
-    runner = SimpleNamespace(train=lambda: None, work_dir='')
-    monkeypatch.setattr(runs, 'prepare', lambda args: load_config(str(CONFIG)))
-    monkeypatch.setattr(runs.preflight, 'check', lambda *args: None)
-    monkeypatch.setattr(runs.Runner, 'from_cfg', lambda cfg: built.append(cfg) or runner)
-    runs.train(Namespace(amp=False, auto_scale_lr=True, resume=None, channels_last=False))
-    assert built[0].auto_scale_lr == dict(enable=True, base_batch_size=1)  # mmengine compares it with a batch
+    cfg = load_config(str(CONFIG))
+    scale_lr(cfg)
+    assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=1)  # mmengine compares it with a batch
 
 
 def test_it_learns_a_rectangle(small):
