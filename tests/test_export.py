@@ -159,7 +159,7 @@ def test_weights(tmp_path):
 
 
 def test_other_backbones():
-    with pytest.raises(UserError, match="mmdet.models.backbones.resnet.ResNet; only this package's networks"):
+    with pytest.raises(UserError, match='mmdet.models.backbones.resnet.ResNet, which is none of this'):
         load_backbone(Config(dict(default_scope='mmdet', model=dict(backbone=dict(type='ResNet', depth=50)))))
     with pytest.raises(UserError, match='no model.backbone'):
         load_backbone(Config(dict(default_scope='mmdet', model=dict())))

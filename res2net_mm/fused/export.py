@@ -66,8 +66,8 @@ def load_backbone(cfg: Config, checkpoint: str | None = None) -> tuple[Backbone,
         network = MODELS.build(backbone)
         if not isinstance(network, Backbone):
             raise UserError(
-                f"the config's model.backbone is {type(network).__module__}.{type(network).__name__}; "
-                "only this package's networks can be exported"
+                f"the config's model.backbone is {type(network).__module__}.{type(network).__name__}, "
+                "which is none of this package's networks"
             )
         if checkpoint:
             load_pretrained(network, checkpoint)

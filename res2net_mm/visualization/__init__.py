@@ -1,1 +1,1 @@
-"""Pictures: of what a model predicts and of what its networks compute."""
+"""Seeing what networks see: predictions on pictures, Grad-CAM, receptive fields."""
