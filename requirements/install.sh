@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv in the repository's root, every package at its version in constraints.txt. Compiles nothing, unless it
-# is told to. Safe to repeat and to interrupt: what is incomplete or out of date is made anew, from uv's cache, and
+# is told to. Safe to repeat and to interrupt: what is incomplete or out of date is made again, from uv's cache, and
 # what was there stays until the new one is complete. It listens to:
 #   PYTHON=python3.12       the interpreter (default: the first CPython 3.10 to 3.13 that runs)
 #   OPS=compiled            mmcv's own ops, compiled: for the GPU if there is one and an nvcc of PyTorch's CUDA
@@ -91,14 +91,14 @@ fi
 discard $replaced
 rm -rf $discarded
 if [[ -e .venv ]]; then
-    echo "Making .venv anew: it is incomplete, out of date, or from another folder."
+    echo "Making .venv again: it is incomplete, out of date, or from another folder."
     mv .venv $replaced
 fi
 undo() {
     local had=
     [[ ! -e $replaced ]] || had=1
     restore
-    [[ -z $had ]] || echo "install.sh: .venv could not be made anew; the one that was there is back." >&2
+    [[ -z $had ]] || echo "install.sh: .venv could not be made again; the one that was there is back." >&2
 }
 trap undo EXIT
 echo "Making .venv with $version (about 3 GB to download the first time, on x86-64 Linux most of it CUDA's libraries)."

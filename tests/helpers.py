@@ -11,7 +11,7 @@ on_every_device = pytest.mark.parametrize('device', ['cpu', pytest.param('cuda',
 COMPILED_OPS = find_spec('mmcv._ext').origin.endswith('.so')  # they know no bfloat16 on a CPU
 
 
-def randomise(module: nn.Module) -> nn.Module:
+def randomize(module: nn.Module) -> nn.Module:
     """Give a network statistics and affine parameters that no layer's omission would leave unnoticed."""
     generator = torch.Generator().manual_seed(0)
     for layer in module.modules():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from helpers import randomise
+from helpers import randomize
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -37,7 +37,7 @@ V1B = dict(deep_stem=True, avg_down=True)
 
 
 def tiny(**arguments):
-    return randomise(Res2Net(**TINY, **arguments))
+    return randomize(Res2Net(**TINY, **arguments))
 
 
 def with_classifier(state_dict):
@@ -285,7 +285,7 @@ def test_what_is_left_out_and_new_is_logged(tmp_path, caplog):
     assert 'newly initialized: layer1.0.context_block' in lines[0]
 
 
-MISFITS = {
+MISMATCHES = {
     'width': (dict(base_width=10), 'base_width=10', 'base_width=8'),
     'scale': (dict(scales=4), 'scales=4', 'scales=3'),
     'depth': (dict(depth=(1, 1, 1, 1)), r'depth=\(1, 1, 1, 1\)', r'depth=\(1, 2, 1, 1\)'),
@@ -299,9 +299,9 @@ MISFITS = {
 }
 
 
-@pytest.mark.parametrize('what', MISFITS)
+@pytest.mark.parametrize('what', MISMATCHES)
 def test_a_file_of_another_network_says_what_it_has_and_what_would_fit(what, tmp_path):
-    arguments, theirs, ours = MISFITS[what]
+    arguments, theirs, ours = MISMATCHES[what]
     path = tmp_path / 'file.pth'
     torch.save({'state_dict': prefixed('backbone.', Res2Net(**{**TINY, **arguments}).state_dict())}, path)
     network = Res2Net(**TINY)
@@ -617,7 +617,7 @@ PARTS = {  # arguments of the file's and of the model's network: parameters that
 @pytest.mark.parametrize('what', PARTS)
 def test_in_part_loads_what_fits_and_says_what_that_is(what, prefix, tmp_path, logged):
     theirs, ours, anew, unused = PARTS[what]
-    source = randomise(Res2Net(**{**TINY, **theirs})).state_dict()
+    source = randomize(Res2Net(**{**TINY, **theirs})).state_dict()
     torch.save({'state_dict': prefixed(prefix, source)}, tmp_path / 'file.pth')
     state = partially(tmp_path / 'file.pth', **ours).state_dict()
     new = [k for k in state if anew and re.fullmatch(anew, k)]
@@ -646,14 +646,14 @@ def test_in_part_by_few_names_of_a_prefixed_file(tmp_path):
 
 def test_in_part_with_the_other_options(tmp_path, logged):
     path = tmp_path / 'file.pth'
-    source = randomise(Res2Net(**{**TINY, 'depth': (1, 1, 1, 1)}))
-    torch.save({'twins': {'one': trash(source.state_dict()), 'other': source.state_dict()}}, path)
+    source = randomize(Res2Net(**{**TINY, 'depth': (1, 1, 1, 1)}))
+    torch.save({'both': {'one': trash(source.state_dict()), 'other': source.state_dict()}}, path)
     network = Res2Net(**TINY, in_channels=1)
-    load_pretrained(network, path, prefix='twins.other', input_conv='sum', partial=True)
+    load_pretrained(network, path, prefix='both.other', input_conv='sum', partial=True)
     torch.testing.assert_close(network.conv1.weight, source.conv1.weight.sum(1, keepdim=True))
     assert torch.equal(network.layer4[0].conv3.weight, source.layer4[0].conv3.weight)
     deformable = Res2Net(**TINY, dcn=dict(type='DCNv2'), stage_with_dcn=(False, True, True, True))
-    load_pretrained(deformable, path, prefix='twins.other', partial=True)
+    load_pretrained(deformable, path, prefix='both.other', partial=True)
     convs = deformable.layer2[0].convs[0], source.layer2[0].convs[0]
     assert torch.equal(convs[0].weight, 2 * convs[1].weight)  # whose mask begins at 1/2
 
@@ -663,7 +663,7 @@ def test_in_part_refuses_what_doesnt_fit_at_all(tmp_path):
     for state in (
         {'blocks.0.weight': torch.zeros(3), 'bn1.num_batches_tracked': torch.tensor(1)},
         {'conv1.weight': torch.zeros(2, 3, 7, 7)},
-        {f'twin{i}.{k}': v for i in range(2) for k, v in tiny().state_dict().items()},
+        {f'copy{i}.{k}': v for i in range(2) for k, v in tiny().state_dict().items()},
     ):
         torch.save(state, path)
         network = Res2Net(**TINY)

@@ -1,4 +1,4 @@
-"""Every config builds, steps and predicts; twins differ in nothing but the backbone."""
+"""Every config builds, steps and predicts; with its baseline it differs in nothing but the backbone."""
 
 import copy
 import hashlib
@@ -137,11 +137,11 @@ def test_other_networks_as_backbones(name):
     assert backbone.init_cfg.checkpoint.removeprefix('res2net://') in RELEASED
 
 
-# ---- twins -----------------------------------------------------------------------------------------
+# ---- pairs -----------------------------------------------------------------------------------------
 
-TWINS = [(re.sub(r'_r2n(50|101)(v1b|_\d+w\ds)?_', r'_r\1_', name), name) for name in FILES if '_r2n' in name]
-TWINS = [(a, b) for a, b in TWINS if not b.startswith(('cascade', 'htc')) and b not in CLASSIFIERS]
-CLASSIFIER_TWINS = [
+PAIRS = [(re.sub(r'_r2n(50|101)(v1b|_\d+w\ds)?_', r'_r\1_', name), name) for name in FILES if '_r2n' in name]
+PAIRS = [(a, b) for a, b in PAIRS if not b.startswith(('cascade', 'htc')) and b not in CLASSIFIERS]
+CLASSIFIER_PAIRS = [
     (f'imagenet/{baseline}_imagenet.py', f'imagenet/{ours}_imagenet.py')
     for baseline, *many in (
         'r50 r2n50 r2n50v1b r2n50_48w2s r2n50_14w8s r2n50_18w6s r2n50_26w6s r2n50_26w8s r2n50_18w4s'.split(),
@@ -156,8 +156,8 @@ CLASSIFIER_TWINS = [
 ] + [('cifar100/rx29_8c64w_cifar100.py', name) for name in CLASSIFIERS if 'cifar' in name]
 
 
-@pytest.mark.parametrize('baseline,ours', TWINS + CLASSIFIER_TWINS)
-def test_twins_differ_in_nothing_but_the_backbone(baseline, ours):
+@pytest.mark.parametrize('baseline,ours', PAIRS + CLASSIFIER_PAIRS)
+def test_a_baseline_differs_in_nothing_but_the_backbone(baseline, ours):
     def rest(name):
         cfg = Config.fromfile(PATHS[name])
         del cfg.model.backbone
@@ -258,7 +258,7 @@ def test_a_network_on_digits_is_figure_5s_with_an_eighth_of_the_channels(name):
     assert ours.backbone == real.backbone
 
 
-def test_digits_are_normalised_by_the_training_images(tmp_path):
+def test_digits_are_normalized_by_the_training_images(tmp_path):
     make_demo_data(tmp_path / 'demo', dict.fromkeys(COUNTS, 0) | {'digits/train': 500, 'digits/test': 10})
     pixels = np.stack([cv2.imread(str(p)) for p in (tmp_path / 'demo/digits/train').glob('*/*.png')])
     preprocessor = Config.fromfile(PATHS[DIGITS[0]]).model.data_preprocessor
@@ -368,7 +368,7 @@ def test_dss_starts_from_imagenets_weights(scales, base_width, name, tmp_path):
         torch.testing.assert_close(last.flatten(1), theirs.eval()(images), atol=1e-4, rtol=1e-4)
 
 
-def test_input_is_normalised_as_the_weights_expect():
+def test_input_is_normalized_as_the_weights_expect():
     for name in (n for n in FILES if not n.startswith(('cifar100', 'demo/digits'))):
         preprocessor = Config.fromfile(PATHS[name]).model.data_preprocessor
         to_rgb = preprocessor.to_rgb if name in CLASSIFIERS else preprocessor.bgr_to_rgb

@@ -121,9 +121,9 @@ def test_rle_counts_zeros_then_ones_down_the_columns():
 
 
 def test_voc_palette_is_the_devkit_s():
-    colours = np.reshape(make_data.voc_palette(), (256, 3)).tolist()
-    assert colours[:4] == [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]
-    assert colours[15] == [192, 128, 128] and colours[255] == [224, 224, 192]
+    colors = np.reshape(make_data.voc_palette(), (256, 3)).tolist()
+    assert colors[:4] == [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]
+    assert colors[15] == [192, 128, 128] and colors[255] == [224, 224, 192]
 
 
 # ---- COCO ----------------------------------------------------------------------------------------
@@ -502,7 +502,7 @@ def test_tool_reports_errors_in_one_line(tmp_path):
         assert message in run.stderr and len(run.stderr.splitlines()) == 1
 
 
-def test_tool_recognises_a_complete_data_set(tmp_path):
+def test_tool_recognizes_a_complete_data_set(tmp_path):
     manifest, _ = make_demo_data(tmp_path / 'demo', TINIEST)
     path = tmp_path / 'demo/demo.json'
     path.write_text(json.dumps(manifest | {'counts': COUNTS}))

@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from helpers import randomise
+from helpers import randomize
 from mmengine.config import Config
 
 from res2net_mm.checkpoints import CheckpointError
@@ -63,7 +63,7 @@ def assert_same(run, network, channels):
 def test_files_compute_what_the_network_does(name, tmp_path, monkeypatch):
     monkeypatch.setattr(module, '_trace', functools.cache(module._trace))  # one for both files
     torch.manual_seed(0)
-    network = randomise(NETWORKS[name]())
+    network = randomize(NETWORKS[name]())
     channels = 128 if name == 'one stage' else 3
     fused = copy.deepcopy(network)
 
@@ -92,7 +92,7 @@ def test_files_compute_what_the_network_does(name, tmp_path, monkeypatch):
 
 
 def test_a_file_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
-    network = randomise(Res2Net(**TINY))
+    network = randomize(Res2Net(**TINY))
 
     def trace(fused):
         fused.network.layer2[0].conv3.weight[0] *= 1.01
@@ -142,7 +142,7 @@ def config(**backbone):
 
 
 def test_weights(tmp_path):
-    network = randomise(Res2Net(**TINY))
+    network = randomize(Res2Net(**TINY))
     state = {f'backbone.{k}': v for k, v in network.state_dict().items()}
     path = str(tmp_path / 'detector.pth')
     torch.save(dict(state_dict={**state, 'neck.weight': torch.ones(1)}, meta={}), path)

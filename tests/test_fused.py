@@ -7,7 +7,7 @@ import types
 
 import pytest
 import torch
-from helpers import COMPILED_OPS, GPU, on_every_device, randomise
+from helpers import COMPILED_OPS, GPU, on_every_device, randomize
 from mmdet.models.backbones import ResNet
 from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 from networks import NETWORKS
@@ -29,7 +29,7 @@ def float32():
 
 def build(name, device='cpu'):
     torch.manual_seed(0)
-    return randomise(NETWORKS[name]()).to(device)
+    return randomize(NETWORKS[name]()).to(device)
 
 
 def image(name='', *size, device='cpu'):
@@ -229,13 +229,13 @@ def test_loads_its_own_weights(name):
 
 
 def test_a_network_that_is_there_twice_is_fused_once():
-    class Twins(nn.Module):
+    class Pair(nn.Module):
         def __init__(self):
             super().__init__()
             self.first = self.second = build('Res2Net')
             self.third = nn.ModuleList([self.first, self])  # and a circle
 
-    model = fuse(Twins(), torch.bfloat16)
+    model = fuse(Pair(), torch.bfloat16)
     assert isinstance(model.first, FusedBackbone) and model.first is model.second is model.third[0]
     assert_close(model.second(image()), model.first(image()))
 
@@ -253,7 +253,7 @@ def test_what_others_wrote_is_left_alone():
     network.layer1[1].__class__ = Halved
     block = network.layer4[2]
     name = block.plugins['after_conv3'][0]
-    setattr(block, name, randomise(Gate(nn.Conv2d(512, 512, 1), nn.BatchNorm2d(512))))
+    setattr(block, name, randomize(Gate(nn.Conv2d(512, 512, 1), nn.BatchNorm2d(512))))
     x = image()
     with torch.no_grad():
         expected = network(x)

@@ -59,7 +59,7 @@ def test_what_was_there_comes_back_where_the_new_one_fails(checkout):
     (checkout / '.venv.old').mkdir()
     result = install(checkout, PIP_INDEX_URL='http://127.0.0.1:9/simple', PIP_RETRIES='0', PIP_NO_INDEX='1',
                      PIP_FIND_LINKS='', PIP_CONFIG_FILE=os.devnull)  # fmt: skip
-    assert 'Making .venv anew: it is incomplete, out of date' in result.stdout
+    assert 'Making .venv again: it is incomplete, out of date' in result.stdout
     assert result.returncode == 1 and 'can it reach its package index?' in result.stderr
     assert 'the one that was there is back' in result.stderr
     assert (checkout / '.venv' / 'installed').read_text() == 'torchvision out of date'

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import randomise
+from helpers import randomize
 from mmengine.config import Config
 from torch import nn
 
@@ -22,7 +22,7 @@ TINY = dict(base_channels=16, base_width=8)
 
 def fields(build, *names, size=96):
     torch.manual_seed(0)
-    network = randomise(build())
+    network = randomize(build())
     return measure(network, find_blocks(network, names or None), torch.randn(2, 3, size, size))
 
 
@@ -151,7 +151,7 @@ def model(request, tmp_path):
     cfg = Config(request.param)
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        state_dict = randomise(MODELS.build(cfg.model)).state_dict()
+        state_dict = randomize(MODELS.build(cfg.model)).state_dict()
     torch.save(dict(state_dict=state_dict), tmp_path / 'x.pth')
     return grad_cam.ClassScores(cfg, str(tmp_path / 'x.pth'))
 
@@ -248,7 +248,7 @@ def test_one_logit_for_two_classes(tmp_path):
     cfg.test_dataloader.dataset.metainfo.classes = ['background', 'object']
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmseg'):
-        torch.save(randomise(MODELS.build(cfg.model)).state_dict(), tmp_path / 'x.pth')
+        torch.save(randomize(MODELS.build(cfg.model)).state_dict(), tmp_path / 'x.pth')
     model = grad_cam.ClassScores(cfg, str(tmp_path / 'x.pth'))
     _, inputs = model.read(image(tmp_path / 'x.png'))
     with torch.no_grad():

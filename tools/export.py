@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from res2net_mm.config import CfgOptions, load_config
+from res2net_mm.cfg_options import CfgOptions
+from res2net_mm.config import load_config
 from res2net_mm.errors import UserError
 from res2net_mm.fused.export import CHECKED, check_format, describe_input, export, in_channels, load_backbone
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from res2net_mm.cfg_options import CfgOptions
 from res2net_mm.checkpoints import safe_loading
-from res2net_mm.config import CfgOptions, load_config
+from res2net_mm.config import load_config
 from res2net_mm.errors import UserError
 from res2net_mm.files import replacing
 

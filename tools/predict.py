@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from res2net_mm.config import CfgOptions
+from res2net_mm.cfg_options import CfgOptions
 from res2net_mm.errors import UserError
 from res2net_mm.visualization.inferencers import load_predictor
 from res2net_mm.visualization.predict import find_images, predict, unique_names

@@ -15,8 +15,9 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from .. import preflight
+from ..cfg_options import CfgOptions
 from ..checkpoints import local_rank, safe_loading
-from ..config import CfgOptions, load_config
+from ..config import load_config
 from ..errors import UserError
 from ..results.metrics import print_metrics
 from . import options

@@ -39,7 +39,7 @@ def roi_align_forward(
         spatial_scale (float): Pixels of the feature map in one of the image.
         sampling_ratio (int): Samples of a bin in each direction; 0 for about one a pixel.
         pool_mode (int): 0 for the largest sample of a bin, 1 for the average.
-        aligned (bool): Whether pixel centres lie at halves, as they should.
+        aligned (bool): Whether pixel centers lie at halves, as they should.
 
     Raises:
         ValueError: If a box is not finite or, with ``aligned``, ends before it begins; on the CPU only, where

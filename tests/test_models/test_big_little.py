@@ -1,6 +1,6 @@
 import pytest
 import torch
-from helpers import randomise
+from helpers import randomize
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -37,7 +37,7 @@ def test_size_of_blres2net50():
 
 @pytest.mark.parametrize('size', [(64, 96), (75, 98), (33, 1)])
 def test_shapes(size):
-    outs = randomise(BLRes2Net(**TINY))(image(2, 3, *size))
+    outs = randomize(BLRes2Net(**TINY))(image(2, 3, *size))
     assert [tuple(out.shape) for out in outs] == [
         (2, 64 * 2**i, *(-(-n // 2 ** (i + 2)) for n in size)) for i in range(4)
     ]
@@ -68,7 +68,7 @@ def test_stages_hold_the_blocks_of_their_resolution():
 
 
 def test_the_branches_are_added_before_the_relu():
-    module = randomise(BLRes2Net(**TINY)).layer2[1]
+    module = randomize(BLRes2Net(**TINY)).layer2[1]
     x = image(2, 64, 9, 11) - 0.5
     big, little = module.big(x), module.little(x)
     assert big.shape == (2, 128, 5, 6) and little.shape == (2, 128, 9, 11)
@@ -81,7 +81,7 @@ def test_the_branches_are_added_before_the_relu():
 def test_at_output_stride_16_it_computes_the_same_more_densely(size):
     """The strided network's last maps are every second row and column of the dilated one's."""
     arguments = dict(depth=(2, 3, 2, 3), base_channels=16, scales=3, base_width=8)
-    strided = randomise(BLRes2Net(**arguments))
+    strided = randomize(BLRes2Net(**arguments))
     dilated = BLRes2Net(**arguments, strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2)).eval()
     dilated.load_state_dict(strided.state_dict(), strict=True)
     x = image(2, 3, *size)
@@ -94,7 +94,7 @@ def test_at_output_stride_16_it_computes_the_same_more_densely(size):
 
 
 def test_at_output_stride_8():
-    network = randomise(BLRes2Net(**TINY, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)))
+    network = randomize(BLRes2Net(**TINY, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)))
     outs = network(image(2, 3, 75, 98))
     assert [tuple(out.shape[2:]) for out in outs] == [(19, 25), (10, 13), (10, 13), (10, 13)]
     little, big = network.layer3[1].little, network.layer3[1].big

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from helpers import randomise
+from helpers import randomize
 from torch import nn
 from torch.nn import functional as F
 
@@ -10,7 +10,7 @@ from res2net_mm.models import Bottle2neck
 @pytest.mark.parametrize('scales', [2, 3, 4, 6, 8])
 @pytest.mark.parametrize('first', [False, True])
 def test_computes_equation_1(scales, first):
-    block = randomise(Bottle2neck(256, 64, scales=scales, base_width=12, first=first))
+    block = randomize(Bottle2neck(256, 64, scales=scales, base_width=12, first=first))
     x = torch.rand(2, 256, 9, 11)
 
     splits = F.relu(block.bn1(block.conv1(x))).chunk(scales, 1)
@@ -27,7 +27,7 @@ def test_computes_equation_1(scales, first):
 
 def test_scale_1_is_the_plain_bottleneck():
     torchvision = pytest.importorskip('torchvision')
-    plain = randomise(torchvision.models.resnet.Bottleneck(256, 64))
+    plain = randomize(torchvision.models.resnet.Bottleneck(256, 64))
     block = Bottle2neck(256, 64, scales=1, base_width=64).eval()
     weights = {
         k.replace('conv2.', 'convs.0.').replace('bn2.', 'bns.0.'): v for k, v in plain.state_dict().items()
@@ -39,7 +39,7 @@ def test_scale_1_is_the_plain_bottleneck():
 
 def test_last_split_of_a_first_block_is_pooled_at_stride_1_unless_told_otherwise():
     x = torch.rand(1, 256, 8, 8)
-    ours = randomise(Bottle2neck(256, 64, first=True))
+    ours = randomize(Bottle2neck(256, 64, first=True))
     mmdets = Bottle2neck(256, 64, first=True, pool_at_stride_1=False).eval()
     mmdets.load_state_dict(ours.state_dict())
     assert mmdets.pool is None and isinstance(ours.pool, nn.AvgPool2d)
@@ -68,7 +68,7 @@ def test_width_is_floored(base_width, planes, width):
 
 
 def test_se_stands_right_before_the_residual_connection():
-    block = randomise(Bottle2neck(256, 64, with_se=True, se_ratio=8))
+    block = randomize(Bottle2neck(256, 64, with_se=True, se_ratio=8))
     seen = {}
     block.bn3.register_forward_hook(lambda module, args, output: seen.update(before=output.clone()))
     x = torch.rand(2, 256, 8, 8)
@@ -100,7 +100,7 @@ def test_plugins_stand_where_they_are_asked_for():
         dict(cfg=dict(type='ContextBlock', ratio=0.25, postfix=f'_{i}'), position=f'after_conv{i}')
         for i in (1, 2, 3)
     ]
-    block = randomise(Bottle2neck(256, 64, plugins=plugins))
+    block = randomize(Bottle2neck(256, 64, plugins=plugins))
     order = []
     for name, layer in block.named_children():
         layer.register_forward_hook(lambda *_, name=name: order.append(name))

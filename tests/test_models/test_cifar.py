@@ -1,6 +1,6 @@
 import pytest
 import torch
-from helpers import randomise
+from helpers import randomize
 from torch import nn
 from torch.nn import functional as F
 
@@ -44,7 +44,7 @@ def test_sizes_with_se(arguments, count):
 
 @pytest.mark.parametrize('hierarchical', [False, True])
 def test_a_stage_s_first_block_has_a_convolution_on_every_split(hierarchical):
-    block = randomise(Bottle2neck(256, 64, first=not hierarchical, conv_last_split=True, scales=3))
+    block = randomize(Bottle2neck(256, 64, first=not hierarchical, conv_last_split=True, scales=3))
     x = image(2, 256, 7, 9)
     splits = F.relu(block.bn1(block.conv1(x))).chunk(3, 1)
     outs = []
@@ -65,7 +65,7 @@ def test_scale_1_is_resnext():
     theirs.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     theirs.maxpool = nn.Identity()
     theirs.layer4 = nn.Identity()
-    randomise(theirs)
+    randomize(theirs)
     ours = Res2NeXtCIFAR(scales=1, groups=4, base_width=16).eval()
     ours.load_state_dict(
         {

@@ -1,7 +1,7 @@
 import pytest
 import timm
 import torch
-from helpers import randomise
+from helpers import randomize
 
 from res2net_mm.checkpoints import CheckpointError, describe, load_pretrained
 from res2net_mm.models import Res2Net, Res2NetDLA
@@ -33,7 +33,7 @@ def as_the_authors_have_it(state_dict):
 
 @every_network
 def test_equals_timm_with_the_same_weights(name, tmp_path):
-    theirs = randomise(timm.create_model(name))
+    theirs = randomize(timm.create_model(name))
     torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
     init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'timm.pth'))
     ours = Res2NetDLA(**NETWORKS[name][0], init_cfg=init_cfg).eval()
@@ -47,7 +47,7 @@ def test_equals_timm_with_the_same_weights(name, tmp_path):
 
 @every_network
 def test_timm_equals_it_with_the_same_weights(name):
-    ours = randomise(Res2NetDLA(**NETWORKS[name][0]))
+    ours = randomize(Res2NetDLA(**NETWORKS[name][0]))
     theirs = timm.create_model(name, num_classes=0).eval()
     theirs.load_state_dict(ours.state_dict(), strict=True)
     x = image(1, 3, 64, 64)
@@ -71,7 +71,7 @@ def test_parameter_counts_are_the_published_ones(name):
 
 @every_network
 def test_the_authors_layout_loads_whole(name, tmp_path):
-    source = randomise(timm.create_model(name))
+    source = randomize(timm.create_model(name))
     torch.save(as_the_authors_have_it(source.state_dict()), tmp_path / 'authors.pth')
     loaded = Res2NetDLA(**NETWORKS[name][0])
     load_pretrained(loaded, tmp_path / 'authors.pth')
@@ -138,7 +138,7 @@ def test_shapes(size):
 def test_at_output_stride_16_it_computes_the_same_more_densely(size):
     """The strided network's last maps are every second row and column of the dilated one's."""
     arguments = dict(depth=(1, 1, 2, 2), base_channels=16, scales=3, base_width=8)
-    strided = randomise(Res2NetDLA(**arguments))
+    strided = randomize(Res2NetDLA(**arguments))
     dilated = Res2NetDLA(**arguments, strides=(2, 2, 2, 1), dilations=(1, 1, 1, 2)).eval()
     dilated.load_state_dict(strided.state_dict(), strict=True)
     x = image(2, 3, *size)

@@ -5,7 +5,7 @@ import io
 
 import pytest
 import torch
-from helpers import randomise
+from helpers import randomize
 from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 from networks import NETWORKS
 from torch import nn
@@ -19,7 +19,7 @@ both_modes = pytest.mark.parametrize('training', [True, False])
 
 def build(name, training=False):
     torch.manual_seed(0)
-    return randomise(NETWORKS[name]()).train(training)
+    return randomize(NETWORKS[name]()).train(training)
 
 
 def image(name, *size):

@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 import torchvision
-from helpers import randomise
+from helpers import randomize
 from mmengine.model import revert_sync_batchnorm
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
@@ -34,7 +34,7 @@ def image(*size):
 @pytest.mark.parametrize('name', NETWORKS)
 def test_equals_timm_with_the_same_weights(name, tmp_path):
     arguments, _ = NETWORKS[name]
-    theirs = randomise(timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4)))
+    theirs = randomize(timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4)))
     torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
     ours = Res2Net(
         **arguments, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'timm.pth'))
@@ -56,7 +56,7 @@ def test_dilated_networks_equal_timm(name, output_stride):
         dilations=dilations,
         contract_dilation=True,
     ).eval()
-    theirs = randomise(timm.create_model(name, output_stride=output_stride, num_classes=0))
+    theirs = randomize(timm.create_model(name, output_stride=output_stride, num_classes=0))
     ours.load_state_dict(theirs.state_dict())
     x = image(1, 3, 64, 64)
     with torch.no_grad():
@@ -85,7 +85,7 @@ def test_mmdet_variant_equals_mmdet():
     pytest.importorskip('mmdet')
     from mmdet.models.backbones import Res2Net as MMDetRes2Net
 
-    theirs = randomise(MMDetRes2Net(depth=50, scales=4, base_width=26))
+    theirs = randomize(MMDetRes2Net(depth=50, scales=4, base_width=26))
     ours = Res2Net(depth=50, pool_at_stride_1=False, **V1B).eval()
     missing, unexpected = ours.load_state_dict(theirs.state_dict())
     assert not missing and not unexpected
@@ -105,7 +105,7 @@ def test_dilated_v1b_equals_mmdets():
     from mmdet.models.backbones import Res2Net as MMDetRes2Net
 
     dilated = dict(depth=50, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4))
-    theirs = randomise(MMDetRes2Net(scales=4, base_width=26, **dilated))
+    theirs = randomize(MMDetRes2Net(scales=4, base_width=26, **dilated))
     ours = Res2Net(pool_at_stride_1=False, **V1B, **dilated).eval()
     ours.load_state_dict(theirs.state_dict())
     x = image(1, 3, 64, 64)
@@ -119,7 +119,7 @@ def test_equals_mmpretrain(deep):
     pytest.importorskip('mmpretrain')
     from mmpretrain.models.backbones import Res2Net as MMPretrainRes2Net
 
-    theirs = randomise(MMPretrainRes2Net(depth=50, deep_stem=deep, avg_down=deep, out_indices=(0, 1, 2, 3)))
+    theirs = randomize(MMPretrainRes2Net(depth=50, deep_stem=deep, avg_down=deep, out_indices=(0, 1, 2, 3)))
     ours = Res2Net(depth=50, deep_stem=deep, avg_down=deep).eval()
     ours.load_state_dict(theirs.state_dict())
     x = image(1, 3, 75, 98)
@@ -269,7 +269,7 @@ def test_zero_init_residual_starts_blocks_as_the_identity():
 
 @pytest.mark.parametrize('arguments', [dict(), V1B, dict(with_se=True), dict(groups=2)])
 def test_exports_with_dynamic_sizes(arguments):
-    network = randomise(Res2Net(**TINY, **arguments))
+    network = randomize(Res2Net(**TINY, **arguments))
     sizes = {
         2: 32 * torch.export.Dim('h', min=2, max=64),
         3: 32 * torch.export.Dim('w', min=2, max=64),
@@ -281,7 +281,7 @@ def test_exports_with_dynamic_sizes(arguments):
 
 
 def test_traces():
-    network = randomise(Res2Net(**TINY))
+    network = randomize(Res2Net(**TINY))
     traced = torch.jit.trace(network, image(1, 3, 64, 96))
     x = image(1, 3, 77, 50)
     for a, b in zip(traced(x), network(x), strict=True):
@@ -290,7 +290,7 @@ def test_traces():
 
 @pytest.mark.parametrize('kind', ['DCN', 'DCNv2'])
 def test_deformable_convolution_begins_as_the_plain_one(kind, tmp_path):
-    plain = randomise(Res2Net(**TINY))
+    plain = randomize(Res2Net(**TINY))
     torch.save(plain.state_dict(), tmp_path / 'plain.pth')
     network = Res2Net(
         **TINY,
@@ -318,7 +318,7 @@ def test_deformable_convolution_learns_its_offsets(kind):
 
 def test_trained_deformable_weights_load_as_they_are(tmp_path):
     arguments = dict(**TINY, dcn=dict(type='DCNv2'), stage_with_dcn=(False, False, False, True))
-    trained = randomise(Res2Net(**arguments))
+    trained = randomize(Res2Net(**arguments))
     for block in trained.layer4:
         for conv in block.convs:
             nn.init.normal_(conv.conv_offset.weight, std=0.1)
@@ -330,7 +330,7 @@ def test_trained_deformable_weights_load_as_they_are(tmp_path):
 
 
 def test_plugins_in_the_stages_asked_for(tmp_path):
-    plain = randomise(Res2Net(**TINY))
+    plain = randomize(Res2Net(**TINY))
     torch.save(plain.state_dict(), tmp_path / 'plain.pth')
     plugin = dict(
         cfg=dict(type='ContextBlock', ratio=0.25),
@@ -357,7 +357,7 @@ def test_sync_bn():
 
 class TestRes2Layer:
     def test_continues_the_backbone_exactly(self, tmp_path):
-        whole = randomise(Res2Net(depth=50, **V1B))
+        whole = randomize(Res2Net(depth=50, **V1B))
         torch.save({'state_dict': whole.state_dict()}, tmp_path / 'whole.pth')
         init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'whole.pth'))
         backbone = Res2Net(depth=50, num_stages=3, out_indices=(2,), **V1B, init_cfg=init_cfg).eval()
@@ -398,7 +398,7 @@ def test_builds_by_name_in_every_toolbox(scope):
     ],
 )
 def test_scale_1_is_resnet_with_torchvisions_weights(name, arguments, tmp_path):
-    theirs = randomise(torchvision.models.get_model(name))
+    theirs = randomize(torchvision.models.get_model(name))
     torch.save(theirs.state_dict(), tmp_path / 'resnet.pth')
     pretrained = dict(type='Pretrained', checkpoint=str(tmp_path / 'resnet.pth'))
     ours = Res2Net(scales=1, **arguments, out_stem=True, init_cfg=pretrained).eval()
@@ -413,7 +413,7 @@ def test_scale_1_is_resnet_with_torchvisions_weights(name, arguments, tmp_path):
 
 @pytest.mark.parametrize('fused', [False, True])
 def test_the_stems_output_comes_first(fused):
-    network = randomise(Res2Net(**TINY, out_indices=(1, 3), out_stem=True))
+    network = randomize(Res2Net(**TINY, out_indices=(1, 3), out_stem=True))
     x = image(1, 3, 65, 98)
     with torch.no_grad():
         stem, *stages = (fuse(copy.deepcopy(network)) if fused else network)(x)

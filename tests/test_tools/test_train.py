@@ -164,7 +164,7 @@ def test_errors_of_the_user_come_without_a_traceback(tiny_config, run):
     assert result.returncode == 2 and 'config not found' in result.stderr
 
 
-def test_a_misfit_checkpoint_is_explained_without_a_traceback(tiny_config, run, tmp_path):
+def test_a_mismatched_checkpoint_is_explained_without_a_traceback(tiny_config, run, tmp_path):
     from res2net_mm.models import Res2Net
 
     network = Res2Net(depth=(1, 1, 1, 1), base_channels=8, stem_channels=8, base_width=4, scales=3)
