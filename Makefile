@@ -7,10 +7,10 @@ SEEDS := 0 1 2
 # OpenMP threads that spin while they wait make training on a busy CPU several times slower.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env demo demos digits test lint clean
+.PHONY: help env demo demos digits test gpu-check lint clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\): .*## /make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\): .*## /make \1\t/p' Makefile
 
 env:  ## make .venv (OPS=compiled: with mmcv's own ops)
 	@bash requirements/install.sh
@@ -44,6 +44,11 @@ digits-data: env
 
 test: env  ## run the tests
 	$(PY) -m pytest
+
+gpu-check:  ## on a machine with a GPU: its tests, and timings beside other packages, in gpu_check.json
+	$(PY) -m pytest -q -m gpu
+	$(PY) tools/benchmark.py graphs inference training amp --device cuda --shapes 32x224x224 1x800x1344 \
+		--json gpu_check.json
 
 lint: env  ## check style and format
 	$(PY) -m ruff check

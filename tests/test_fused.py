@@ -328,7 +328,7 @@ class Replays:
         monkeypatch.setattr(torch.cuda, 'current_stream', lambda device: stream)
         monkeypatch.setattr(torch.cuda, 'graph_pool_handle', lambda: None)
 
-    def capture(self, network, x, dtype, pool):
+    def capture(self, network, x, dtype, channels_last, pool):
         self.shapes.append(tuple(x.shape))
 
         def replay(x):

@@ -28,6 +28,7 @@ from torch.profiler import ProfilerActivity, profile
 from res2net_mm.errors import UserError
 from res2net_mm.files import replacing
 from res2net_mm.fused import FusedConv2d, fuse
+from res2net_mm.fused.cuda import Graphs
 
 PLOTTED = ('scales', 'sizes')
 
@@ -64,22 +65,31 @@ def prepare(candidate: Candidate, images: Tensor, training: bool) -> Callable[[]
     if candidate.fused:
         half = torch.bfloat16 if images.device.type == 'cpu' else torch.float16
         network = fuse(network, half if candidate.half else None)
+    elif candidate.half:
+        network, images = network.to(torch.bfloat16), images.to(torch.bfloat16)
     if candidate.channels_last:
         network.to(memory_format=torch.channels_last)
         if not training:
             images = images.to(memory_format=torch.channels_last)
     if candidate.convs_only:
         return convs_of(network, images)
+    if candidate.cuda_graph:
+        graphs = Graphs(network, channels_last=candidate.channels_last)
+        return lambda: graphs(images, images.dtype)
     if not training:
         return lambda: network(images)
 
+    def forward() -> tuple[Tensor, ...]:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=candidate.amp):
+            return network(images)
+
     def step() -> Tensor:
         network.zero_grad()
-        loss = sum(features.mean() for features in network(images))
+        loss = sum(features.mean() for features in forward())
         loss.backward()
         return loss
 
-    step.forward = lambda: network(images)
+    step.forward = forward
     return step
 
 
@@ -269,6 +279,8 @@ def check(options: argparse.Namespace) -> None:
     """
     if options.device == 'cuda' and not torch.cuda.is_available():
         raise UserError('--device cuda: PyTorch sees no GPU')
+    if options.device == 'cpu' and 'graphs' in options.benchmarks:
+        raise UserError('graphs are CUDA graphs: --device cuda')
     for option, names in (('shapes', BENCHMARKS), ('plots', PLOTTED)):
         if getattr(options, option) and not set(names) & set(options.benchmarks):
             raise UserError(f'--{option} is for {", ".join(names)}, not for {", ".join(options.benchmarks)}')

@@ -21,6 +21,8 @@ class Candidate:
     half: bool = False  # it computes in half precision (bfloat16 on a CPU)
     channels_last: bool = False  # its weights, and in inference images and feature maps, too
     convs_only: bool = False  # its convolutions one by one, without what is between them
+    cuda_graph: bool = False  # it is replayed as one
+    amp: bool = False  # its forward is under bfloat16 autocast
 
     @property
     def package(self) -> str:
@@ -95,6 +97,29 @@ TRAINING = [
     Candidate('v1b, as mmdet, BN frozen', v1b_frozen, (MMDET_FROZEN,)),
     Candidate('v1b, as mmdet, BN frozen, channels last', v1b_frozen, (MMDET_FROZEN,), **LAST),
 ]
+GRAPHS = [
+    Candidate(
+        name + form, network, tuple(base + form for base in baselines), cuda_graph=True, **options, **half
+    )
+    for form, half in (('', {}), (', half', dict(half=True)))
+    for name, network, baselines, options in (
+        (MMDET, mmdet, (), {}),
+        (MMDET_LAST, mmdet, (), LAST),
+        ('timm, channels last', dict(type='timm.res2net50_26w_4s'), (), LAST),
+        ('ResNet-50, mmdet, channels last', dict(type='mmdet.ResNet', depth=50, norm_eval=False), (), LAST),
+        ('fused v1b, as mmdet', v1b, (MMDET, MMDET_LAST), dict(LAST, fused=True)),
+        ('fused ResNet-50', resnet, ('fused v1b, as mmdet',), dict(LAST, fused=True)),
+    )
+]
+AMP = [
+    Candidate(MMDET, mmdet, amp=True),
+    Candidate(MMDET_LAST, mmdet, amp=True, **LAST),
+    Candidate('timm, channels last', dict(type='timm.res2net50_26w_4s'), amp=True, **LAST),
+    Candidate('v1b, as mmdet', v1b, (MMDET,), amp=True),
+    Candidate('v1b, as mmdet, channels last', v1b, (MMDET, MMDET_LAST), amp=True, **LAST),
+    Candidate(MMDET_FROZEN, theirs('mmdet', **FROZEN), amp=True),
+    Candidate('v1b, as mmdet, BN frozen, channels last', v1b_frozen, (MMDET_FROZEN,), amp=True, **LAST),
+]
 
 
 def table3() -> Benchmark:
@@ -138,6 +163,17 @@ BENCHMARKS = {
         'A step of their training (forward and backward), and what it saves for backward.',
         TRAINING,
         [(2, 3, 256, 256), (2, 3, 512, 512)],
+        training=True,
+    ),
+    'graphs': Benchmark(
+        'The networks and other packages, replayed as CUDA graphs (on a GPU).',
+        GRAPHS,
+        [(32, 3, 224, 224), (1, 3, 800, 1344), (1, 3, 224, 224)],
+    ),
+    'amp': Benchmark(
+        'A step of their training under bfloat16 autocast.',
+        AMP,
+        [(2, 3, 256, 256)],
         training=True,
     ),
     'table3': table3(),

@@ -85,11 +85,13 @@ class Graphs:
     Args:
         network (nn.Module): Maps a Tensor to a Tensor or a tuple of them, without autograd.
         limit (int): Number of graphs; the least recently used goes. Each holds its outputs. Default: 16.
+        channels_last (bool): Whether the network takes images in ``channels_last``. Default: True.
     """
 
-    def __init__(self, network: nn.Module, limit: int = 16):
+    def __init__(self, network: nn.Module, limit: int = 16, channels_last: bool = True):
         self.network = network
         self.limit = limit
+        self.channels_last = channels_last
         self._replays: OrderedDict[tuple, Callable] = OrderedDict()
         self._pools = {}
         self._tensors = [
@@ -114,26 +116,29 @@ class Graphs:
                 stream.synchronize()  # it may be running
                 self._replays.popitem(last=False)
             pool = self._pools.setdefault(stream.cuda_stream, torch.cuda.graph_pool_handle())
-            self._replays[key] = capture(self.network, x, dtype, pool)
+            self._replays[key] = capture(self.network, x, dtype, self.channels_last, pool)
         self._replays.move_to_end(key)
         return self._replays[key](x)
 
     def __deepcopy__(self, memo: dict) -> 'Graphs':
-        return type(self)(memo.get(id(self.network), self.network), self.limit)
+        return type(self)(memo.get(id(self.network), self.network), self.limit, self.channels_last)
 
     def __reduce__(self):
-        return type(self), (self.network, self.limit)
+        return type(self), (self.network, self.limit, self.channels_last)
 
 
-def capture(network: nn.Module, x: Tensor, dtype: torch.dtype, pool) -> Callable[[Tensor], object]:
+def capture(
+    network: nn.Module, x: Tensor, dtype: torch.dtype, channels_last: bool, pool
+) -> Callable[[Tensor], object]:
     """Capture a network's forward for inputs of one shape.
 
     Returns:
         Callable: Maps an input to the outputs, by a replay or, if there could be no capture, without one.
     """
     current = torch.cuda.current_stream(x.device)
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
     with torch.inference_mode(False), torch.no_grad(), torch.cuda.device(x.device):
-        static = torch.empty_like(x, dtype=dtype, memory_format=torch.channels_last)
+        static = torch.empty_like(x, dtype=dtype, memory_format=memory_format)
         static.copy_(x)
         side = torch.cuda.Stream()
         side.wait_stream(current)
@@ -150,7 +155,7 @@ def capture(network: nn.Module, x: Tensor, dtype: torch.dtype, pool) -> Callable
                 f'{type(network).__name__} runs without a CUDA graph, which could not be captured: {error}',
                 stacklevel=2,
             )
-            return lambda x: network(x.to(dtype=dtype, memory_format=torch.channels_last))
+            return lambda x: network(x.to(dtype=dtype, memory_format=memory_format))
 
     def replay(x: Tensor) -> Tensor | tuple[Tensor, ...]:
         static.copy_(x)

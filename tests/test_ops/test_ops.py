@@ -329,6 +329,7 @@ def test_channels_last(name):
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize('name', CALLS)
@@ -345,6 +346,7 @@ def test_a_gpu_gives_the_same(name, dtype):
             torch.testing.assert_close(a.cpu().float(), b, rtol=0, atol=error)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_a_gpu_suppresses_the_same():
     corners = 500 * torch.rand(3000, 2, generator=torch.Generator().manual_seed(0))

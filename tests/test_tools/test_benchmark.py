@@ -114,7 +114,10 @@ def test_a_gpu_that_is_not_there(monkeypatch):
     ('given', 'message'),
     [
         (dict(plots='there'), '--plots is for scales, sizes, not for inference'),
-        (dict(benchmarks=['jobs']), '--shapes is for inference, training, table3, scales, sizes, not for'),
+        (
+            dict(benchmarks=['jobs']),
+            '--shapes is for inference, training, graphs, amp, table3, scales, sizes, not for',
+        ),
         (dict(json='there'), '--json there is a folder'),
         (dict(json='file/x.json'), '--json file/x.json cannot be written: (Not a dir|File exists)'),
         (dict(benchmarks=['sizes'], plots='file'), '--plots file cannot be written: File exists'),
