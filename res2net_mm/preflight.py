@@ -32,6 +32,13 @@ IMAGENET_LAYOUT = """\
 CIFAR_LAYOUT = """\
   {root}
     cifar-100-python/  train  test  meta  (cifar-100-python.tar.gz unpacked)"""
+SALIENCY_LAYOUT = """\
+  {root}
+    MSRA-B/     *.jpg  *.png  train.txt  val.txt  5,000 images
+    ECSSD/      images/  ground_truth_mask/       1,000
+    PASCAL-S/   datasets/imgs/pascal/  datasets/masks/pascal/  850
+    HKU-IS/     imgs/  gt/                        4,447
+    DUT-OMRON/  DUT-OMRON-image/  pixelwiseGT-new-PNG/  5,168"""
 # Where `type` names something registered. Elsewhere it may be anything: a transform of albumentations, a
 # tokenizer, a keyword of a neck's own.
 REGISTERED = re.compile(
@@ -176,6 +183,8 @@ def _advice(root: str) -> str:
         root, layout, prepare = whole, IMAGENET_LAYOUT, 'imagenet'
     elif 'cifar' in name:
         root, layout, prepare = whole, CIFAR_LAYOUT, 'cifar100'
+    elif 'saliency' in Path(name).name:
+        root, layout, prepare = whole, SALIENCY_LAYOUT, 'saliency'
     else:
         return f'Put the data there, or link to it: ln -s WHERE_IT_IS {root.rstrip("/")}'
     return (

@@ -99,6 +99,8 @@ def test_advice_fits_the_data():
     assert 'prepare_data.py voc07 --root data/VOCdevkit' in preflight._advice('data/VOCdevkit/')
     assert 'prepare_data.py voc12aug --root data/VOCdevkit' in preflight._advice('data/VOCdevkit/VOC2012')
     assert 'ln -s WHERE_IT_IS data/VOCdevkit' in preflight._advice('data/VOCdevkit/VOC2012')
+    assert 'pixelwiseGT-new-PNG/' in preflight._advice('data/saliency/')
+    assert 'prepare_data.py saliency --root data/saliency\n' in preflight._advice('data/saliency/')
     assert "make demo makes the demo's data" in preflight._advice('data/demo/coco/')
     assert 'ln -s WHERE_IT_IS data/own' in preflight._advice('data/own/')
     assert 'ln -s WHERE_IT_IS /home/coco/data/coco\n' in preflight._advice('/home/coco/data/coco/annotations')

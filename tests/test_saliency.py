@@ -49,7 +49,7 @@ def root(tmp_path_factory):
                 size=(48 + 7 * i, 40 + i),
                 seed=10 * number + i,
             )
-    (root / 'MSRA-B' / 'train.txt').write_text('0\n1.jpg\n\n2\n')
+    (root / 'MSRA-B' / 'train.txt').write_text('0\n1.jpg\n\n2.png\n')
     (root / 'MSRA-B' / 'val.txt').write_text('3.jpg\n')
     return root
 

@@ -24,7 +24,8 @@ class SaliencyDataset(BaseDataset):
               same, in ``data_root``.
             - ``img_suffix``, ``seg_map_suffix`` (str, optional): How the files end. Default: '.jpg', '.png'.
             - ``list_file`` (str, optional): A list, in ``data_root``, of the images that count, one a line,
-              with or without ``img_suffix``. Default: all images of the folder, in order of their names.
+              with ``img_suffix``, ``seg_map_suffix`` or neither. Default: all images of the folder, in order
+              of their names.
 
         data_root (str, optional): Where the sets are. Default: ''.
         pipeline (Sequence[dict]): Transforms; of the masks :class:`LoadSaliencyMask`.
@@ -67,6 +68,7 @@ def _pairs(
     else:
         raise UserError(f'{name}: no list {(root / list_file).absolute()}')
     names = [line.strip().removesuffix(img_suffix) for line in lines if line.strip()]
+    names = [name.removesuffix(seg_map_suffix) for name in names]  # published lists name the masks, too
     if not names:
         raise UserError(f'{name}: {empty}')
     for kind, folder, suffix in (('image', images, img_suffix), ('mask', masks, seg_map_suffix)):

@@ -285,6 +285,94 @@ def test_what_was_unpacked_by_hand_is_converted(root, archives):
     assert run(VOC12AUG, root) == (0, '')
 
 
+@pytest.fixture
+def salient(tmp_path):
+    """The archives of salient objects, four images in MSRA-B and two in each other set."""
+    folder = tmp_path / 'archives'
+    (folder / 'MSRA-B').mkdir(parents=True)
+
+    def images(pattern, count=2):
+        return {pattern.format(i): picture(i) for i in range(count)}
+
+    def masks(pattern, count=2):
+        return {pattern.format(i): encoded('PNG', mask(i)) for i in range(count)}
+
+    for name, members in {
+        'MSRA-B.zip': images('MSRA-B/{}.jpg', 4) | masks('MSRA-B/{}.png', 4),
+        'images.zip': images('images/{}.jpg') | {'__MACOSX/images/._0.jpg': b'not wanted'},
+        'ground_truth_mask.zip': masks('ground_truth_mask/{}.png'),
+        'salObj.zip': images('datasets/imgs/pascal/{}.jpg')
+        | masks('datasets/masks/pascal/{}.png')
+        | {'datasets/fixations/pascalFix.mat': b'not wanted'},
+        'DUT-OMRON-image.zip': images('DUT-OMRON-image/{}.jpg'),
+        'DUT-OMRON-gt-pixelwise.zip.zip': masks('pixelwiseGT-new-PNG/{}.png'),
+    }.items():
+        write_zip(folder / name, members)
+    (folder / 'HKU-IS.rar').write_bytes(b'Rar!')
+    (folder / 'MSRA-B/train.txt').write_text('0.jpg\n1.jpg\n')
+    (folder / 'MSRA-B/val.txt').write_text('2.png\n')
+    counts = {'MSRA-B/train.txt': 2, 'MSRA-B/val.txt': 1, 'MSRA-B/test.txt': 1}
+    splits = [dataclasses.replace(s, count=counts.get(s.list, 2)) for s in layouts.SALIENCY.splits]
+    return dataclasses.replace(layouts.SALIENCY, splits=tuple(splits)), folder
+
+
+def unpack_by_hand(root):
+    for folder in ('imgs', 'gt'):
+        (root / 'HKU-IS' / folder).mkdir(parents=True)
+        for i in range(2):
+            (root / f'HKU-IS/{folder}/{i}.png').write_bytes(encoded('PNG', mask(i)))
+
+
+def test_salient_objects_from_archives_are_what_the_config_reads(root, salient):
+    from mmengine.config import Config
+
+    from res2net_mm.datasets import SaliencyDataset
+
+    layout, archives = salient
+    state = prepare.prepare(layout, root, archives, 1)
+    there, trouble = prepare.report(layout, root, archives, state)
+    assert state.code == 1 and there[-1].startswith('not there, and only for testing on MSRA-B')
+    assert trouble[1:5] == [
+        '  HKU-IS: missing [HKU-IS.rar]',
+        '  HKU-IS/imgs/*.png: 0 there, 2 published [HKU-IS.rar]',
+        '  HKU-IS/gt/*.png: 0 there, 2 published [HKU-IS.rar]',
+        'What is needed:',
+    ]
+    assert trouble[5].startswith('  HKU-IS.rar, to be unpacked into the folder by hand, from ')
+    assert not {'HKU-IS.rar', '__MACOSX'} & {path.name for path in root.iterdir()}
+    unpack_by_hand(root)
+    assert run(layout, root) == (0, '')
+    cfg = Config.fromfile(ROOT / 'configs/dss_r2n50_msrab.py')
+    for phase, count in dict(train=2, val=1, test=8).items():
+        sets = cfg[f'{phase}_dataloader'].dataset.sets
+        assert len(SaliencyDataset(sets=sets, data_root=str(root))) == count
+    before = times(root)
+    assert run(layout, root, archives) == (0, '') and times(root) == before
+
+
+def test_salient_objects_that_lack_something(root, salient):
+    layout, archives = salient
+    run(layout, root, archives)
+    unpack_by_hand(root)
+    (root / 'ECSSD/images/1.jpg').unlink()
+    (root / 'HKU-IS/gt/0.png').unlink()
+    (root / 'DUT-OMRON/DUT-OMRON-image/mine.jpg').write_bytes(picture(0))
+    (root / 'MSRA-B/2.png').write_bytes(encoded('PNG', mask(2))[:-20])
+    (root / 'MSRA-B/val.txt').write_text('2\n3\n')
+    code, text = run(layout, root)
+    assert code == 2 and text.splitlines() == [
+        'MSRA-B/val.txt: it has 2 names, 1 were published',
+        'DUT-OMRON: it has 3 names, 2 were published',
+        'ECSSD/images/*.jpg: 1 of 2 missing: 1',
+        'HKU-IS/gt/*.png: 1 of 2 missing: 0',
+        'DUT-OMRON/pixelwiseGT-new-PNG/*.png: 1 of 3 missing: mine',
+        'MSRA-B/*.png: 1 damaged: 2',
+    ]
+    (root / 'DUT-OMRON/DUT-OMRON-image/mine.jpg').unlink()
+    code, text = run(layout, root, archives)
+    assert (code, text) == (1, 'HKU-IS/gt/*.png: 1 of 2 missing: 0')
+
+
 def test_published_figures():
     published = (layouts.COCO, layouts.VOC07, layouts.VOC12AUG)
     counts = {s.list: s.count for layout in published for s in layout.splits}
@@ -293,6 +381,8 @@ def test_published_figures():
     assert counts['VOC2007/ImageSets/Main/trainval.txt'] + counts['VOC2007/ImageSets/Main/test.txt'] == 9_963
     sets = {name.split('/')[-1][:-4]: n for name, n in counts.items() if name.startswith('VOC2012')}
     assert sets == dict(train=1_464, val=1_449, trainval=2_913, aug=9_118, trainaug=10_582)
+    salient = {split.list: split.count for split in layouts.SALIENCY.splits}
+    assert list(salient.values()) == [2_500, 500, 2_000, 1_000, 850, 4_447, 5_168]
     assert set(COUNTS) | {f'person_detection_results/{PERSONS}'} == set(counts)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from res2net_mm.files import replacing
 
 from .imagenet import IMAGENET
-from .prepare import Archive, Layout, Problem, Split, is_whole, loadmat, some
+from .prepare import Archive, Layout, Problem, Split, find, is_whole, loadmat, some
 
 # ---- lists -------------------------------------------------------------------------------------
 
@@ -38,6 +38,18 @@ def person_boxes(path: Path) -> set[str]:
         if len(box['bbox']) != 4 or not isinstance(box['score'], float | int):
             raise ValueError(f'no person with box and score: {box}')
     return {f'{box["image_id"]:012d}' for box in boxes}
+
+
+def listed_images(path: Path) -> set[str]:
+    """The names of a text file, which may have them with the suffix of an image or a mask."""
+    return {name.removesuffix('.jpg').removesuffix('.png') for name in lines(path)}
+
+
+def names_in(folders: tuple[str, str], path: Path) -> set[str]:
+    """The names of images and masks in folders of a data set, such as 'images/{}.jpg'."""
+    if not path.is_dir():
+        raise FileNotFoundError(path)
+    return set().union(*(find(path, files) for files in folders))
 
 
 # ---- COCO 2017 ---------------------------------------------------------------------------------
@@ -208,4 +220,73 @@ CIFAR100 = Layout(
     tuple(Split(name, partial(published, count), CIFAR, count) for name, count in CIFAR_FILES.items()),
     configs='cifar100/r2nx29_6c24w4s_{}.py',
 )
-LAYOUTS = {layout.name: layout for layout in (COCO, VOC07, VOC12AUG, IMAGENET, CIFAR100)}
+
+# ---- salient objects ---------------------------------------------------------------------------
+
+MSRA_B = Archive('MSRA-B.zip', "MSRA10K's web site, https://mmcheng.net/msra10k/", ('MSRA-B/',))
+
+
+def msra_part(part: str, count: int, optional: str = '') -> Split:
+    """A part of MSRA-B, by a list whose published name isn't certain."""
+    name = f'MSRA-B/{part}.txt'
+    source = f'DRFI (Jiang et al., CVPR 2013), where it may have another name: {count:,} images, one a line'
+    files = {'MSRA-B/{}.jpg': MSRA_B, 'MSRA-B/{}.png': MSRA_B}
+    return Split(name, listed_images, Archive(name, source, optional=optional), count, files)
+
+
+def saliency_set(name: str, count: int, images: str, masks: str, *archives: Archive) -> Split:
+    """A data set without a list: each image has a mask of its name."""
+    files = {f'{name}/{images}': archives[0], f'{name}/{masks}': archives[-1]}
+    return Split(name, partial(names_in, (images, masks)), archives[0], count, files)
+
+
+ECSSD_SITE = "ECSSD's web site, https://www.cse.cuhk.edu.hk/leojia/projects/hsaliency/dataset.html"
+OMRON_SITE = "DUT-OMRON's web site, http://saliencydetection.net/dut-omron/"
+SALIENCY = Layout(
+    'saliency',
+    'data/saliency',
+    (
+        msra_part('train', 2_500),
+        msra_part('val', 500),
+        msra_part('test', 2_000, optional='testing on MSRA-B, which no config does'),
+        saliency_set(
+            'ECSSD',
+            1_000,
+            'images/{}.jpg',
+            'ground_truth_mask/{}.png',
+            Archive('images.zip', ECSSD_SITE, ('images/',), folder='ECSSD/'),
+            Archive('ground_truth_mask.zip', ECSSD_SITE, ('ground_truth_mask/',), folder='ECSSD/'),
+        ),
+        saliency_set(
+            'PASCAL-S',
+            850,
+            'datasets/imgs/pascal/{}.jpg',
+            'datasets/masks/pascal/{}.png',
+            Archive(
+                'salObj.zip',
+                "PASCAL-S's web site, http://cbs.ic.gatech.edu/salobj/",
+                ('datasets/imgs/pascal/', 'datasets/masks/pascal/'),
+                folder='PASCAL-S/',
+            ),
+        ),
+        saliency_set(
+            'HKU-IS',
+            4_447,
+            'imgs/{}.png',
+            'gt/{}.png',
+            Archive('HKU-IS.rar', "HKU-IS's web site, https://i.cs.hku.hk/~gbli/deep_saliency.html", ()),
+        ),
+        saliency_set(
+            'DUT-OMRON',
+            5_168,
+            'DUT-OMRON-image/{}.jpg',
+            'pixelwiseGT-new-PNG/{}.png',
+            Archive('DUT-OMRON-image.zip', OMRON_SITE, ('DUT-OMRON-image/',), folder='DUT-OMRON/'),
+            Archive(
+                'DUT-OMRON-gt-pixelwise.zip.zip', OMRON_SITE, ('pixelwiseGT-new-PNG/',), folder='DUT-OMRON/'
+            ),
+        ),
+    ),
+    configs='dss_r2n50_msrab.py',
+)
+LAYOUTS = {layout.name: layout for layout in (COCO, VOC07, VOC12AUG, IMAGENET, CIFAR100, SALIENCY)}

@@ -39,7 +39,8 @@ class Archive:
 
     name: str  # its published one
     source: str  # where it is published
-    wanted: tuple[str, ...] = ('',)  # what the names of the members start with that are unpacked
+    # What the names of the members start with that are unpacked; nothing: it has to be done by hand.
+    wanted: tuple[str, ...] = ('',)
     strip: str = ''  # what is cut off their start
     folder: str = ''  # what is put before them instead, with a slash at its end
     optional: str = ''  # what needs it, if not everything does
@@ -57,9 +58,9 @@ class Archive:
 
 @dataclass(frozen=True)
 class Split:
-    """Names that a file lists, and the files that each of them needs; paths are below the data set's root."""
+    """Names that a file or folder lists, and what each needs; paths are below the data set's root."""
 
-    list: str  # the file
+    list: str  # the file or folder
     read: Callable[[Path], set[str]]  # its names; raises ValueError, KeyError or TypeError if it is broken
     archive: Archive  # what holds it, or what it is made from
     count: int | None = None  # how many names it was published with
@@ -181,7 +182,7 @@ def check_list(state: State, root: Path, split: Split, lists: dict[str, set[str]
         text = f'{len(names - other):,} of its names are not in {split.within}: {some(names - other)}'
     else:
         return
-    state.add(f'{split.list}: {text}', split.archive, damaged)
+    state.add(f'{split.list}: {text}', split.archive, damaged, names is None and bool(split.archive.optional))
     state.again.add(root / split.list)
 
 
@@ -384,7 +385,9 @@ def report(layout: Layout, root: Path, archives: Path | None, state: State) -> t
 
 def where_from(archive: Archive, archives: Path | None = None) -> str:
     where = f', which is not in {archives}' if archives else ''
-    if archives and (archives / archive.name).is_file():
+    if not archive.wanted:
+        where = ', to be unpacked into the folder by hand'
+    elif archives and (archives / archive.name).is_file():
         where = f' (the one in {archives} lacks it)'
     return f'{archive.name}{where}, from {archive.source}'
 
