@@ -1,5 +1,6 @@
 """Salient objects (Table 9): the data sets' layouts, the metrics against pysodmetrics, training, testing."""
 
+import json
 import re
 import warnings
 from pathlib import Path
@@ -14,6 +15,7 @@ from mmengine.runner import Runner
 
 from res2net_mm.config import load_config
 from res2net_mm.datasets import LoadSaliencyMask, SaliencyDataset
+from res2net_mm.engine import RecordHook
 from res2net_mm.engine.options import scale_lr
 from res2net_mm.errors import UserError
 from res2net_mm.evaluation import SaliencyMetric
@@ -279,6 +281,7 @@ def small(root, tmp_path_factory):
 
 def test_it_trains_and_tests_all_sets_at_once(small):
     runner = Runner.from_cfg(small)
+    runner.register_hook(RecordHook())
     runner.model.init_weights()
     before = {name: p.clone() for name, p in runner.model.named_parameters()}
     runner.train()
@@ -287,15 +290,20 @@ def test_it_trains_and_tests_all_sets_at_once(small):
     assert {name for name in after if name.startswith('decode_head')} <= changed
     assert any(name.startswith('backbone') for name in changed)
     assert not any('.bn' in name or 'downsample.1' in name for name in changed)  # frozen
-    scalars = runner.message_hub.log_scalars
-    assert scalars['val/images_per_iter'].current() == 2
-    assert 0 <= scalars['val/MSRA-B/max_F'].current() <= 1
+    trained = json.loads(Path(runner.log_dir, 'record.json').read_text())
+    assert 0 <= trained['metrics']['MSRA-B/max_F'] <= 1
+    assert trained['images_per_iteration'] == 2 and trained['progress']['reached'] == 8
+    assert [trained['data'][part]['images'] for part in ('train', 'val')] == [3, 1]
+    changed = trained['changes']['evaluation']
+    assert {line.partition('.')[0] for line in changed} == {'model'}  # the fewer and narrower layers
     metrics = runner.test()
     for name in SETS:
         assert metrics[f'{name}/images'] == 2
         for key in ('max_F', 'max_F_PR', 'adaptive_F', 'MAE', 'S', 'max_E', 'mean_E', 'adaptive_E'):
             assert 0 <= metrics[f'{name}/{key}'] <= 1
-    assert metrics['images'] == 8
+    tested = json.loads(Path(runner.log_dir, 'record.json').read_text())
+    assert tested['config'] == 'dss_r2n50_msrab' and tested['data']['test']['images'] == 8  # of all sets
+    assert tested['metrics'] == pytest.approx(metrics)
     log = Path(runner.log_dir, f'{runner.timestamp}.log').read_text()
     table = re.findall(r'(?m)^ +max_F .*(?:\n.*){5}', log)[-1]
     assert [line.split()[0] for line in table.splitlines()[2:]] == list(SETS)

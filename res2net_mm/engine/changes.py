@@ -47,7 +47,7 @@ def find_changes(
     if 'module' in cfg.model and 'tta_model' in shipped:
         use_tta(shipped := copy.deepcopy(shipped))
     changes = dict(evaluation=[], training=[])
-    for path, ours, theirs in _compare(_plain(_parts(cfg, part)), _plain(_parts(shipped, 'test'))):
+    for path, ours, theirs in _compare(_plain(_parts(cfg, part)), _plain(_parts(shipped, part))):
         # What a loss is decides how its head's outputs are read; what it weighs doesn't.
         loss = any(p.startswith('loss') for p in path) and path[-1] not in ('type', 'use_sigmoid')
         in_model = path[0] == 'model' and (loss or bool({*path} & MODEL_TRAINING))
