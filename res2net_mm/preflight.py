@@ -63,7 +63,8 @@ def check(cfg: Config, mode: str, checkpoint: str | None = None) -> None:
     Raises:
         UserError: Listing all that is missing, where it was looked for and what to do.
     """
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+    # A run of a config without a scope has mmengine's, whatever this process did before.
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         check_names(cfg)
         check_metrics(cfg, mode)
         if checkpoint and '://' not in checkpoint:  # what was asked for by hand comes before what wasn't

@@ -192,4 +192,5 @@ def test_names_that_the_toolboxes_configs_use_are_known(toolbox, folders):
 
 def test_a_config_without_a_scope_is_told_so(cfg):
     cfg.default_scope = None
-    assert "the config has no default_scope, such as 'mmdet'" in message(cfg)
+    with DefaultScope.overwrite_default_scope('mmdet'):  # an earlier run's, in this process
+        assert "the config has no default_scope, such as 'mmdet'" in message(cfg)

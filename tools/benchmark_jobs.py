@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS, DefaultScope
 
 from res2net_mm import preflight
 from res2net_mm.config import load_config
@@ -145,9 +145,9 @@ def configure(job: Job, config: str, path: Path) -> None:
     cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=2, save_last=False)
     cfg.dump(path)
     if job.tool == 'test.py':
-        init_default_scope(cfg.default_scope)
         torch.manual_seed(0)
-        torch.save({'state_dict': MODELS.build(cfg.model).state_dict()}, path.with_suffix('.pth'))
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            torch.save({'state_dict': MODELS.build(cfg.model).state_dict()}, path.with_suffix('.pth'))
 
 
 def run(job: Job, config: Path, options: argparse.Namespace) -> tuple[float, float]:
