@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from rich.console import Console
 from torchvision.io import ImageReadMode, read_image
@@ -13,6 +14,7 @@ from torchvision.transforms.functional import center_crop, normalize, resize
 
 from res2net_mm.cfg_options import CfgOptions
 from res2net_mm.config import load_config
+from res2net_mm.engine.options import unwrap
 from res2net_mm.errors import UserError
 from res2net_mm.files import replacing
 from res2net_mm.fused.export import in_channels, load_backbone
@@ -48,8 +50,12 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_images(paths: list[str], size: int, preprocessor: dict) -> torch.Tensor:
+def read_images(paths: list[str], size: int, cfg: Config) -> torch.Tensor:
     """Read images, crop squares out of their middles and normalize them as a config does."""
+    preprocessor = {**(cfg.get('data_preprocessor') or {}), **(cfg.model.get('data_preprocessor') or {})}
+    pipeline = unwrap((cfg.get('test_dataloader') or {}).get('dataset') or {}).get('pipeline')
+    given_rgb = bool(pipeline) and 'Load' not in str(pipeline[0]['type'])  # CIFAR's; files are read as BGR
+    swapped = bool(preprocessor.get('bgr_to_rgb') or preprocessor.get('to_rgb'))
     images = []
     for path in paths:
         try:
@@ -58,7 +64,7 @@ def read_images(paths: list[str], size: int, preprocessor: dict) -> torch.Tensor
             raise UserError(f'{path} is not an image that torchvision reads, or not there') from None
         images.append(center_crop(resize(image, size, antialias=True), size))
     batch = torch.stack(images).float()
-    if not (preprocessor.get('bgr_to_rgb') or preprocessor.get('to_rgb')):
+    if given_rgb == swapped:  # the network sees BGR
         batch = batch.flip(1)
     return normalize(batch, preprocessor.get('mean', [0]), preprocessor.get('std', [1]))
 
@@ -78,8 +84,7 @@ def main() -> None:
     # At the last stride there is place for a block's whole field, and in the image for several blocks'.
     size = max(network.out_strides) * max(14, *map(max, map(theoretical_sides, blocks.values())))
     if args.images:
-        given = {**(cfg.get('data_preprocessor') or {}), **(cfg.model.get('data_preprocessor') or {})}
-        images = read_images(args.images, size, given)
+        images = read_images(args.images, size, cfg)
     else:
         images = torch.randn(RANDOM, in_channels(network), size, size)
     fields = measure(network, blocks, images)

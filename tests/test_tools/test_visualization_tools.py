@@ -23,16 +23,21 @@ model = dict(
 """
 
 
+def load(tool):
+    """A tool as a module."""
+    spec = importlib.util.spec_from_file_location(tool, ROOT / 'tools' / f'{tool}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture
 def call(monkeypatch, tmp_path):
     """Run a tool in this process, in an empty folder."""
 
     def call(tool, *args):
-        spec = importlib.util.spec_from_file_location(tool, ROOT / 'tools' / f'{tool}.py')
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
         monkeypatch.setattr(sys, 'argv', [f'{tool}.py', *map(str, args)])
-        module.main()
+        load(tool).main()
 
     monkeypatch.chdir(tmp_path)
     return call
@@ -121,3 +126,26 @@ def test_receptive_fields(call, capsys, run, tiny_config):
     result = run('receptive_fields.py', tiny_config, '--out', 'x.jpg')
     assert result.returncode == 2
     assert result.stderr.endswith('receptive_fields.py: error: --out x.jpg: the name must end in .png\n')
+
+
+@pytest.mark.parametrize(
+    'config, options, order',
+    [
+        ('cifar100/r2nx29_6c24w4s_cifar100', {}, 'rgb'),  # its data set gives RGB, which isn't swapped
+        ('cifar100/r2nx29_6c24w4s_cifar100', {'model.data_preprocessor.to_rgb': True}, 'bgr'),
+        ('imagenet/r2n50_imagenet', {}, 'rgb'),
+        ('imagenet/r2n50_imagenet', {'model.data_preprocessor.to_rgb': False}, 'bgr'),
+        ('faster_rcnn_r2n50_fpn_coco', {}, 'rgb'),
+        ('faster_rcnn_r2n50_fpn_coco', {'test_dataloader': None}, 'rgb'),
+    ],
+)
+def test_the_order_of_channels_is_that_of_the_configs_test(tmp_path, config, options, order):
+    """Files are read as BGR, CIFAR's data set gives RGB; the preprocessor may swap them."""
+    rgb = (250, 120, 10)
+    Image.new('RGB', (40, 40), rgb).save(tmp_path / 'x.png')
+    cfg = load_config(str(ROOT / f'configs/{config}.py'), options)
+    given = cfg.model.data_preprocessor
+    expected = rgb if order == 'rgb' else rgb[::-1]
+    pixel = load('receptive_fields').read_images([str(tmp_path / 'x.png')], 32, cfg)[0, :, 16, 16]
+    normalized = [(value - mean) / std for value, mean, std in zip(expected, given.mean, given.std)]
+    assert pixel.tolist() == pytest.approx(normalized, abs=1e-5)
