@@ -117,13 +117,15 @@ class Classes:
         from mmpretrain import ImageClassificationInferencer
         from mmpretrain.visualization import UniversalVisualizer
 
+        # Files are read as BGR; a data set that holds pixels, CIFAR's, gives RGB.
+        self.loads = any('Load' in str(step['type']) for step in cfg.test_dataloader.dataset.pipeline)
         self.inferencer = ImageClassificationInferencer(cfg, checkpoint, device)
         self.visualizer = UniversalVisualizer()
         self.classes = self.inferencer.classes
 
     def __call__(self, image: np.ndarray, threshold: float) -> Prediction:
         """Predict what is in an image."""
-        (data,) = self.inferencer.preprocess([image])
+        (data,) = self.inferencer.preprocess([image if self.loads else image[..., ::-1]])
         (sample,) = self.inferencer.forward(data)
         (result,) = self.inferencer.postprocess([sample], None)
         picture = self.visualizer.visualize_cls(

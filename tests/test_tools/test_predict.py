@@ -169,6 +169,25 @@ def test_classes(models):
     assert len(prediction.result['pred_scores']) == 1000
 
 
+def test_classes_of_cifar_are_of_rgb(tmp_path):
+    """As its data set gives them: the config doesn't swap channels."""
+    cfg = load_config('res2net_mm::cifar100/rx29_6c24w_cifar100.py')
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        import_toolbox('mmpretrain')
+        model = MODELS.build(cfg.model).eval()
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'x.pth')
+    predictor = load_predictor(
+        'res2net_mm::cifar100/rx29_6c24w_cifar100.py', str(tmp_path / 'x.pth'), device='cpu'
+    )
+    image = IMAGE[:32, :32] // np.uint8([1, 2, 8])  # BGR
+    rgb = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)
+    with torch.no_grad():
+        data = model.data_preprocessor(dict(inputs=[rgb]))
+        scores = model(data['inputs']).softmax(1)[0].numpy()
+    np.testing.assert_allclose(predictor(image, 0.3).result['pred_scores'], scores, rtol=1e-3)
+
+
 def test_checkpoints_of_other_models_are_refused(models, tmp_path):
     config, checkpoint = models['boxes'][0], models['points'][1]
     with pytest.raises(
