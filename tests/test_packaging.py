@@ -44,7 +44,16 @@ def test_a_wheel_leaves_a_users_own_stack_alone(wheel):
     metadata = next(wheel.glob('*.dist-info/METADATA')).read_text()
     required = re.findall('^Requires-Dist: ([^;\n]*)$', metadata, re.MULTILINE)  # without an extra
     names = {re.match(r'[\w-]+', line)[0] for line in required}
-    assert names == {'torch', 'torchvision', 'numpy', 'matplotlib', 'pillow', 'pyyaml', 'rich'}
+    assert names == {
+        'torch',
+        'torchvision',
+        'numpy',
+        'markdown-it-py',
+        'matplotlib',
+        'pillow',
+        'pyyaml',
+        'rich',
+    }
 
 
 def test_a_wheels_configs_are_bases(wheel, tmp_path):

@@ -18,13 +18,22 @@ def plot(tables: list[Table], folder: str | Path) -> list[Path]:
 
     Args:
         tables (list[Table]): The tables; AP by size is drawn of 6 and 8, AP against the scale of 7 and 8,
-            accuracy against the number of parameters of Figure 5.
-        folder (str | Path): Where ``ap_by_size.png``, ``ap_against_scale.png``, ``figure_5.png`` and, of each
-            work directory that the tables' numbers are from, ``curves_NAME.png`` go.
+            accuracy against the number of parameters of Figure 5; AP by size of tables of other runs, too.
+        folder (str | Path): Where ``ap_by_size.png``, ``ap_against_scale.png``, ``ap_by_size_other_1.png``,
+            ``figure_5.png`` and ``curves_NAME.png`` of each work directory that numbers are from go.
 
     Returns:
         list[Path]: The pictures.
     """
+    paths = plot_tables(tables, folder)
+    for work_dir in dict.fromkeys(run.work_dir for table in tables for run in table.runs):
+        name = '_'.join(p for p in work_dir.parts if p not in ('/', '.', '..'))
+        paths.append(plot_curves(work_dir, Path(folder, f'curves_{name}.png')))
+    return [path for path in paths if path]
+
+
+def plot_tables(tables: list[Table], folder: str | Path) -> list[Path]:
+    """Draw what :func:`plot` does but for the curves."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     by_name = {table.name: table for table in tables}
@@ -32,11 +41,10 @@ def plot(tables: list[Table], folder: str | Path) -> list[Path]:
     scales = [by_name[name] for name in ('7', '8') if name in by_name]
     paths = [plot_sizes(sizes, folder / 'ap_by_size.png')] if sizes else []
     paths += [plot_scales(scales, folder / 'ap_against_scale.png')] if scales else []
-    paths += plot_series(tables, folder)
-    for work_dir in dict.fromkeys(run.work_dir for table in tables for run in table.runs):
-        name = '_'.join(p for p in work_dir.parts if p not in ('/', '.', '..'))
-        paths.append(plot_curves(work_dir, folder / f'curves_{name}.png'))
-    return [path for path in paths if path]
+    for table in tables:
+        if not table.compared and {'APm', 'APl'} <= {*table.columns}:
+            paths.append(plot_other_sizes(table, folder / f'ap_by_size_{table.name.replace(" ", "_")}.png'))
+    return paths + plot_series(tables, folder)
 
 
 def plot_sizes(tables: list[Table], path: Path) -> Path:
@@ -64,6 +72,28 @@ def plot_sizes(tables: list[Table], path: Path) -> Path:
         axis.set(xlabel='object size', ylabel=f'{kind} AP (%)', title=f'Table {table.name}')
         axis.set_ylim(0, 1.2 * axis.get_ylim()[1])
         axis.legend(fontsize='small', ncols=2, loc='upper left', frameon=False)
+    return _save(figure, path)
+
+
+def plot_other_sizes(table: Table, path: Path) -> Path:
+    """Draw AP by object size for the runs of a table of other runs."""
+    from matplotlib import colormaps
+
+    figure, (axis,) = _figure(1)
+    columns = [column for column in ('APs', 'APm', 'APl', 'AP') if column in table.columns]
+    rows = [row for row in table.rows if not row.gain]
+    for i, row in enumerate(rows):
+        width, color = 0.8 / max(2, len(rows)), colormaps['viridis'](0.15 + 0.7 * i / max(1, len(rows) - 1))
+        at = [x + width * (i - (len(rows) - 1) / 2) for x in range(len(columns))]
+        cells = [row.cells[table.columns.index(column)] for column in columns]
+        values = [float('nan') if cell.measured is None else float(cell.measured) for cell in cells]
+        axis.bar(at, values, width=0.9 * width, color=color, label=row.labels[0])
+    names = dict(APs='small', APm='medium', APl='large', AP='all')
+    axis.set_xticks(range(len(columns)), [names[column] for column in columns])
+    axis.set(xlabel='object size', ylabel='AP (%)')
+    axis.set_title(textwrap.fill(table.title, 70), fontsize='medium')
+    axis.set_ylim(0, max(1, 1.2 * axis.get_ylim()[1]))
+    axis.legend(fontsize='small', frameon=False)
     return _save(figure, path)
 
 

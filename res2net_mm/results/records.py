@@ -80,13 +80,20 @@ def find_runs(paths: list[str | Path]) -> tuple[list[Run], list[str]]:
 
 def _started(path: str | Path) -> Iterator[Path]:
     """Folders of starts below a folder."""
+    for folder, folders, files in walk(path):
+        if 'record.json' in files or 'vis_data' in folders:
+            yield folder
+
+
+def walk(path: str | Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Walk a folder as :func:`os.walk` does, in order, also behind links, each folder once."""
     seen = set()
     for folder, folders, files in os.walk(path, followlinks=True):
         folders.sort()
         if os.path.realpath(folder) in seen:  # a link in a circle
             folders.clear()
-        elif 'record.json' in files or 'vis_data' in folders:
-            yield Path(folder)
+        else:
+            yield Path(folder), folders, files
         seen.add(os.path.realpath(folder))
 
 

@@ -23,7 +23,7 @@ LEGEND = (
 )
 STYLES = {'measured': 'bold', '': 'bold', 'difference': 'cyan'}  # published numbers are dim
 SUPERSCRIPTS = str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹')
-MARKDOWN = str.maketrans({char: f'\\{char}' for char in '\\`*_|<>'})
+MARKDOWN = str.maketrans({char: f'\\{char}' for char in '\\`*_|<>[]'})
 LATEX = str.maketrans(
     {
         **{char: f'\\{char}' for char in '{}%_&#$'},

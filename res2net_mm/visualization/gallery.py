@@ -1,4 +1,4 @@
-"""A page of pictures: one HTML file that needs no network and no other file."""
+"""Pages as one HTML file that needs no network and no other file, and such a page of predictions."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,10 @@ PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; --page: #f6f6f3; --card: #fff; --text: #1d1d1b; --quiet: #6a6a65;
-  --bar: #cfe3dc; }}
+  --line: #e2e2dc; --bar: #cfe3dc; }}
 @media (prefers-color-scheme: dark) {{
-  :root {{ --page: #161617; --card: #222224; --text: #ececea; --quiet: #9c9c97; --bar: #28483f; }}
+  :root {{ --page: #161617; --card: #222224; --text: #ececea; --quiet: #9c9c97; --line: #3a3a3d;
+    --bar: #28483f; }}
 }}
 body {{ margin: 0 auto; padding: 2rem 1.25rem; max-width: 90rem; background: var(--page); color: var(--text);
   font: 15px/1.5 system-ui, sans-serif; }}
@@ -34,27 +35,31 @@ dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; m
 dt, figcaption, .more {{ color: var(--quiet); }}
 dd {{ margin: 0; max-height: 4.5em; overflow: auto; overflow-wrap: anywhere; }}
 code {{ font: .9em ui-monospace, monospace; }}
-main, .models {{ display: grid; gap: 1rem; align-items: start; }}
-main {{ grid-template-columns: repeat(auto-fill, minmax(min(100%, {card}rem), 1fr)); }}
 section {{ background: var(--card); border-radius: .6rem; padding: .9rem; box-shadow: 0 1px 3px #0002; }}
-h2 {{ margin: 0 0 .6rem; font-size: 1rem; overflow-wrap: anywhere; }}
-.models {{ grid-template-columns: repeat(auto-fit, minmax(min(100%, 14rem), 1fr)); }}
-figure {{ margin: 0; }}
 img {{ display: block; width: 100%; max-height: 36rem; object-fit: contain; border-radius: .3rem; }}
-figcaption {{ margin-top: .4rem; }}
-ul {{ margin: .5rem 0 0; padding: 0; list-style: none; font-size: .9rem; }}
-li {{ display: flex; justify-content: space-between; margin-top: .2rem; padding: 0 .45rem;
-  border-radius: .25rem;
-  background: linear-gradient(to right, var(--bar) calc(100% * var(--score)), transparent 0); }}
+@media print {{ body {{ max-width: none; padding: 0; background: none; }} img {{ break-inside: avoid; }} }}
+{style}
 </style>
 <h1>{title}</h1>
 <dl>
 {about}
 </dl>
 <main>
-{rows}
+{main}
 </main>
 </html>
+"""
+STYLE = """
+main, .models {{ display: grid; gap: 1rem; align-items: start; }}
+main {{ grid-template-columns: repeat(auto-fill, minmax(min(100%, {card}rem), 1fr)); }}
+h2 {{ margin: 0 0 .6rem; font-size: 1rem; overflow-wrap: anywhere; }}
+.models {{ grid-template-columns: repeat(auto-fit, minmax(min(100%, 14rem), 1fr)); }}
+figure {{ margin: 0; }}
+figcaption {{ margin-top: .4rem; }}
+ul {{ margin: .5rem 0 0; padding: 0; list-style: none; font-size: .9rem; }}
+li {{ display: flex; justify-content: space-between; margin-top: .2rem; padding: 0 .45rem;
+  border-radius: .25rem;
+  background: linear-gradient(to right, var(--bar) calc(100% * var(--score)), transparent 0); }}
 """
 
 
@@ -68,18 +73,42 @@ class Figure:
     found: Sequence[tuple[str, float]]
 
     def __post_init__(self):
-        picture = self.picture[..., ::-1]
-        if picture.shape[1] > WIDTH:
-            size = WIDTH, max(1, WIDTH * picture.shape[0] // picture.shape[1])
-            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        jpeg = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
-        self.picture = f'data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}'
+        self.picture = data_uri(to_jpeg(self.picture[..., ::-1]), 'jpeg')
+
+
+def to_jpeg(picture: np.ndarray) -> bytes:
+    """Compress a picture, (H, W, 3), uint8, BGR, and make it smaller where it is wider than ``WIDTH``."""
+    if picture.shape[1] > WIDTH:
+        size = WIDTH, max(1, WIDTH * picture.shape[0] // picture.shape[1])
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+
+
+def data_uri(image: bytes, kind: str) -> str:
+    """Write an image file's content ('jpeg' or 'png') as an address that holds it."""
+    return f'data:image/{kind};base64,{base64.b64encode(image).decode()}'
+
+
+def write_html(path: Path, title: str, about: Mapping[str, str], main: str, style: str) -> None:
+    """Write a page.
+
+    Args:
+        path (Path): Of the ``.html``.
+        title (str): Its heading.
+        about (Mapping[str, str]): What is said below it: terms and what they are.
+        main (str): The HTML of its content.
+        style (str): The CSS of that.
+    """
+    terms = '\n'.join(f'<dt>{escape(k)}<dd><code>{escape(v)}</code>' for k, v in about.items())
+    page = PAGE.format(title=escape(title), about=terms, main=main, style=style.strip())
+    with replacing(path) as part:
+        part.write_text(page, encoding='utf-8')
 
 
 def write_page(
     path: Path, title: str, about: Mapping[str, str], rows: Sequence[tuple[str, Sequence[Figure]]]
 ) -> None:
-    """Write a page.
+    """Write a page of predictions.
 
     Args:
         path (Path): Of the ``.html``.
@@ -87,16 +116,9 @@ def write_page(
         about (Mapping[str, str]): What is said below it: terms and what they are.
         rows (Sequence[tuple[str, Sequence[Figure]]]): Headings and figures that belong side by side.
     """
-    with replacing(path) as part:
-        part.write_text(
-            PAGE.format(
-                title=escape(title),
-                about='\n'.join(f'<dt>{escape(k)}<dd><code>{escape(v)}</code>' for k, v in about.items()),
-                rows='\n'.join(_row(heading, figures) for heading, figures in rows),
-                card=20 * max(len(figures) for _, figures in rows),
-            ),
-            encoding='utf-8',
-        )
+    main = '\n'.join(_row(heading, figures) for heading, figures in rows)
+    style = STYLE.format(card=20 * max(len(figures) for _, figures in rows))
+    write_html(path, title, about, main, style)
 
 
 def _row(heading: str, figures: Sequence[Figure]) -> str:

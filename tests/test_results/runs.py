@@ -47,8 +47,13 @@ def make_record(name, mode='train', images=5000, reached=None, options=None, res
         fused=mode == 'test',
         parameters=dict(model=41_000_000, backbone=24_260_000),
         checkpoint=None,
+        world_size=1,
+        device='x86_64',
         seed=0,
+        revision='0123456789abcdef0123456789abcdef01234567',
+        versions=dict(torch='2.10.0', mmengine='0.10.12', res2net_mm='0.1.0'),
         started='2026-01-02T00:00:00.000',
+        finished=None,
         metrics=None,
     )
     if mode == 'train':

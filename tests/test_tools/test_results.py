@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 
 
 def test_without_runs(run, tmp_path):
@@ -40,6 +41,15 @@ def test_what_training_and_testing_leave(trained, tiny_config, run, tmp_path):
     assert not any(row['value'] for row in rows if row['kind'] == 'measured')
     assert 'no config of a table (tiny)' in result.stderr
     assert [p.name for p in (tmp_path / 'out').iterdir()] == ['o.json']
+    result = run('report.py')
+    assert result.returncode == 0 and result.stdout == 'Report: report/report.html\n', result.stderr
+    page = (tmp_path / 'report' / 'report.html').read_text()
+    assert 'Other runs: CocoDataset, 3 images, boxes, %' in page and '<code>report.py</code>' in page
+    text = (tmp_path / 'report' / 'report.md').read_text()
+    (macs,) = re.findall(r'\| tiny \| [^|]+ \| [^|]+ \| ([^|]+) \|\n', text)
+    assert 0 < float(macs) < 10
+    result = run('report.py', 'old')
+    assert result.returncode == 2 and result.stderr == 'report.py: error: there is no folder old\n'
 
 
 def test_a_file_that_cannot_be_written(run, tmp_path):
