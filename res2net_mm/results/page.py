@@ -47,6 +47,7 @@ p:has(.png) { display: flex; flex-wrap: wrap; gap: 1rem; }
 @media screen and (prefers-color-scheme: dark) { .png { filter: invert(.86) hue-rotate(180deg); } }
 @media print { h2, h3 { break-after: avoid; } tr, .picture { break-inside: avoid; }
   .table, .picture { box-shadow: none; } table { font-size: .7rem; } th, td { padding: .1rem .4rem; }
+  td:first-child { white-space: normal; overflow-wrap: anywhere; }
   p:has(.jpeg) { grid-template-columns: 1fr 1fr; } }
 """
 
