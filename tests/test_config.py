@@ -76,7 +76,7 @@ def test_options_that_the_config_or_its_classes_know(option, value, where):
         ('model.backbone.frozen_stage', 'did you mean model.backbone.frozen_stages'),
         ('modle.backbone.depth', r'the config has no .modle.; did you mean model\?'),
         ('model.backbon.depth', 'model has no .backbon.; did you mean model.backbone'),
-        ('optim_wrapper.optimizer.lr', 'did you mean optim_wrapper.optimizer'),
+        ('optim_wrapper.optimiser.lr', 'did you mean optim_wrapper.optimizer'),
         ('optim_wrapper.optimizer.momentun', 'did you mean optim_wrapper.optimizer.momentum'),
         ('model.test_cfg.rcnn.score_threshold', 'did you mean model.test_cfg.rcnn.score_thr'),
         ('train_dataloader.batchsize', 'did you mean train_dataloader.batch_size'),

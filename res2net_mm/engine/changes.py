@@ -13,7 +13,7 @@ from .options import as_list, unwrap, use_tta
 IGNORED = set(
     'data_root backend_args download lazy_init outfile_prefix use_mp_eval metric metric_items classwise '
     'meta_keys num_workers persistent_workers pin_memory prefetch_factor val_interval with_cp batch_size '
-    'accumulative_counts'.split()
+    'accumulative_counts _scope_'.split()
 )
 EQUAL = {'SyncBN': 'BN', 'FasterCocoMetric': 'CocoMetric'}
 # Evaluators and hooks that only write something down.
