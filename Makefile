@@ -43,7 +43,7 @@ digits-data: env
 	$(PY) demo/make_data.py data/demo
 
 test: env  ## run the tests
-	$(PY) -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 gpu-check:  ## on a machine with a GPU: its tests, and timings beside other packages, in gpu_check.json
 	$(PY) -m pytest -q -m gpu
