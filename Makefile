@@ -17,7 +17,7 @@ env:  ## make .venv (OPS=compiled: with mmcv's own ops)
 
 demo: env  ## train and evaluate a small detector on drawn images, and draw what it finds
 	$(PY) demo/make_data.py data/demo
-	@echo 'Training takes 10 to 15 minutes on 2 CPU cores, the evaluation one more.'
+	@echo 'Training takes 5 to 15 minutes on 2 CPU cores, the evaluation one more.'
 	$(PY) tools/train.py demo/configs/$(DEMO).py --work-dir $(RUN)
 	$(PY) tools/test.py demo/configs/$(DEMO).py $$(cat $(RUN)/last_checkpoint) --work-dir $(RUN) --show-dir $(RUN)/shown
 

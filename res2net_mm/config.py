@@ -98,8 +98,10 @@ def existing(path: str | Path) -> Path:
         near = nearest(file.stem, [p.stem for p in file.parent.glob('*.py')])
         raise UserError(
             f'config not found: {file.absolute()}'
-            + (f'\nDid you mean {file.with_name(near + ".py")}?' if near else '')
+            + (f'\nDid you mean {str(path).removesuffix(file.name)}{near}.py?' if near else '')
         )
+    if file.suffix not in ('.py', '.yml', '.yaml', '.json'):
+        raise UserError(f'{file} is no config: its name must end in .py')
     return file
 
 
@@ -263,9 +265,9 @@ def parameters(taker) -> set[str] | None:
         found = inspect.signature(init).parameters
         names |= {p.name for p in found.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
         if 'block' in found and cls.__module__.startswith('res2net_mm.'):  # as our networks call them
-            from .models import Bottle2neck
+            from .models.bottle2neck import BLOCK_ARGUMENTS
 
-            names |= inspect.signature(Bottle2neck).parameters.keys()
+            names |= {*BLOCK_ARGUMENTS}
         if all(p.kind is not p.VAR_KEYWORD for p in found.values()):
             return names - {'self'} | {'type'}
     return None

@@ -83,6 +83,8 @@ def test_options_that_the_config_or_its_classes_know(option, value, where):
         ('train_dataloader.dataset.pipeline.9.scale', 'pipeline is a list of 5; .9. is no index'),
         ('train_dataloader.dataset.pipeline.x.scale', '.x. is no index'),
         ('self', "the config has no 'self'"),
+        ('model.backbone.stride', r'did you mean model.backbone.strides\?'),
+        ('model.backbone.planes', r'model.backbone has no .planes.'),
         ('model.backbone.xyz', 'It has: .*avg_down.*zero_init_residual'),
     ],
 )
@@ -96,6 +98,10 @@ def test_config_not_found_names_the_nearest():
         load_config(str(CONFIGS / 'faster_rcnn_r2n50_fpn_coc.py'))
     with pytest.raises(UserError, match='config not found'):
         load_config('res2net_mm::nothing.py')
+    with pytest.raises(UserError, match=r'Did you mean res2net_mm::faster_rcnn_r2n50_coco\.py\?'):
+        load_config('res2net_mm::faster_rcnn_r2n50_coc.py')
+    with pytest.raises(UserError, match=r'README.md is no config: its name must end in \.py'):
+        load_config(str(CONFIGS.resolve().parent / 'README.md'))
 
 
 def parse(*values):

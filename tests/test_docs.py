@@ -53,7 +53,7 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize('row', table('Model zoo'), ids=lambda row: row[0])
 def test_model_zoo(row):
     name, arguments, parameters, macs, top1, weights = row
-    cfg = eval(f'dict({arguments.strip("`")})')
+    cfg = {} if arguments == '(defaults)' else eval(f'dict({arguments.strip("`")})')
     counted = backbone_complexity({'type': 'res2net_mm.Res2Net', **cfg})
     assert f'{counted["parameters"]:.1f}' == parameters and f'{counted["macs"]:.1f}' == macs
     assert weights == 'none released' or weights.strip('`') in RELEASED

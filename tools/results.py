@@ -29,4 +29,5 @@ if __name__ == '__main__':
     try:
         report(**vars(parse_args()))
     except UserError as error:
-        sys.exit(f'results.py: error: {error}')
+        print(f'results.py: error: {error}', file=sys.stderr)
+        sys.exit(2)

@@ -96,7 +96,7 @@ def _download(url: str, name: str, sha256: str | None) -> Path:
         except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: no address at all
             raise CheckpointError(
                 f'could not download {url} ({getattr(error, "reason", error)}). Put the file at {path} '
-                'by hand, or train from scratch: --cfg-options model.backbone.init_cfg=None'
+                'by hand. To train from scratch: init_cfg=None (--cfg-options model.backbone.init_cfg=None)'
             ) from None
     barrier()
     if sha256 and path.exists():

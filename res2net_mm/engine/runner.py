@@ -71,7 +71,7 @@ def main(
     except UserError as error:
         _leave(f'{Path(sys.argv[0]).name}: error: {error}', 2)
     except KeyboardInterrupt:
-        _leave('\ninterrupted; train.py --resume goes on from the last checkpoint', 130)
+        _leave('\ninterrupted; train.py --resume goes on from the last checkpoint, if there is one', 130)
 
 
 def _leave(message: str, code: int) -> None:
@@ -116,7 +116,7 @@ def train(
     if resume:
         cfg.resume, cfg.load_from = True, checkpoint
     preflight.check(cfg, 'train', checkpoint)
-    runner = Runner.from_cfg(cfg)
+    runner = (StrictRunner if resume else Runner).from_cfg(cfg)
     if channels_last:  # how, not what, it learns: nothing for the config that the run writes down
         runner.register_hook(ChannelsLastHook())
     if compile:
@@ -128,7 +128,7 @@ def train(
 
 
 class StrictRunner(Runner):
-    """mmengine's, but for a checkpoint of another model: of that mmengine would test what fits."""
+    """mmengine's, but it refuses a checkpoint of another model, of which mmengine takes what fits."""
 
     def load_checkpoint(self, filename, map_location='cpu', strict=True, **kwargs) -> dict:
         """Load a checkpoint whole.

@@ -92,7 +92,7 @@ class BLRes2Net(StagedBackbone):
         init_cfg: dict | list[dict] | None = None,
         **block,
     ):
-        super().__init__(norm_eval, zero_init_residual, init_cfg)
+        super().__init__(norm_eval, zero_init_residual, init_cfg, block)
         blocks = blocks_per_stage(depth, BLOCKS)
         if len(blocks) != 4 or min(blocks[:3]) < 2:
             raise ValueError(f'depth={blocks} must be four stages, the first three of at least 2 blocks')

@@ -9,6 +9,20 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 PLUGIN_POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
+# What a network's users may say of its blocks; the network itself says the rest.
+BLOCK_ARGUMENTS = (
+    'scales',
+    'base_width',
+    'groups',
+    'pool_at_stride_1',
+    'with_se',
+    'se_ratio',
+    'conv_cfg',
+    'norm_cfg',
+    'dcn',
+    'plugins',
+    'with_cp',
+)
 
 
 class SqueezeExcitation(nn.Module):

@@ -56,7 +56,7 @@ class Res2NeXtCIFAR(StagedBackbone):
         init_cfg: dict | list[dict] | None = None,
         **block,
     ):
-        super().__init__(norm_eval, zero_init_residual, init_cfg)
+        super().__init__(norm_eval, zero_init_residual, init_cfg, block)
         if isinstance(depth, int):
             if depth <= 2 or depth % 9 != 2:
                 raise ValueError(

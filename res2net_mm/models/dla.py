@@ -150,7 +150,7 @@ class Res2NetDLA(StagedBackbone):
         init_cfg: dict | list[dict] | None = None,
         **block,
     ):
-        super().__init__(norm_eval, zero_init_residual, init_cfg)
+        super().__init__(norm_eval, zero_init_residual, init_cfg, block)
         trees = blocks_per_stage(depth, TREES)
         check_per_stage(len(trees), strides=strides, dilations=dilations)
         cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or BN)

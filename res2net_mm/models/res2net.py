@@ -20,7 +20,8 @@ class Res2Net(StagedBackbone):
     The defaults build the paper's Res2Net-50 26w4s; ``deep_stem=True, avg_down=True`` its v1b (elsewhere
     called v1d or d); ``base_width=4, groups=8`` Res2NeXt-50; ``scales=1, base_width=64`` ResNet-50.
 
-    All arguments that aren't here are in :class:`StagedBackbone` and, as ``**block``, :class:`Bottle2neck`.
+    All arguments that aren't here are in :class:`StagedBackbone` and, as ``**block``, :class:`Bottle2neck`:
+    there are the paper's own, ``scales`` (4), ``base_width`` (26), ``groups`` (1) and ``with_se`` (False).
 
     Args:
         depth (int | tuple[int]): 50, 101, 152, 200, or the number of blocks of each stage. Default: 50.
@@ -80,7 +81,7 @@ class Res2Net(StagedBackbone):
         init_cfg: dict | list[dict] | None = None,
         **block,
     ):
-        super().__init__(norm_eval, zero_init_residual, init_cfg)
+        super().__init__(norm_eval, zero_init_residual, init_cfg, block)
         if style != 'pytorch':
             raise ValueError(f"style={style!r}: Res2Net has only 'pytorch'")
         blocks = blocks_per_stage(depth)
@@ -196,7 +197,7 @@ class Res2Layer(Backbone):
         init_cfg: dict | list[dict] | None = None,
         **block,
     ):
-        super().__init__(norm_eval, zero_init_residual, init_cfg)
+        super().__init__(norm_eval, zero_init_residual, init_cfg, block)
         blocks = blocks_per_stage(depth)
         if not 0 <= stage < len(blocks):
             raise ValueError(f'stage={stage} is not from 0 to {len(blocks) - 1}')

@@ -68,7 +68,9 @@ def find_runs(paths: list[str | Path]) -> tuple[list[Run], list[str]]:
     for folder in (folder for path in paths for folder in _started(path)):
         file = folder / 'record.json'
         if not file.exists():
-            problems.append(f'{folder} has no record of what it was')
+            logs = folder / 'vis_data' / 'scalars.json', folder / f'{folder.name}.json'
+            if any(log.exists() and log.stat().st_size for log in logs):  # else it ended before it began
+                problems.append(f'{folder} is not counted: it has no record.json')
             continue
         try:
             if run := read_run(folder):

@@ -8,7 +8,7 @@ from benchmark import memory
 from torch import nn
 
 from res2net_mm.checkpoints import CheckpointError, load_pretrained
-from res2net_mm.models import BLRes2Net, Res2NetDLA, Res2NeXtCIFAR
+from res2net_mm.models import BLRes2Net, Res2Layer, Res2Net, Res2NetDLA, Res2NeXtCIFAR
 
 SMALL = dict(base_channels=16, scales=3, base_width=8)
 NETWORKS = {  # class: arguments, names of the stem, names of the stages
@@ -199,3 +199,12 @@ def test_builds_by_name_in_every_toolbox(network, scope):
     registry = pytest.importorskip(f'{scope}.registry')
     cfg = dict(type=f'res2net_mm.{network.__name__}', **NETWORKS[network][0])
     assert isinstance(registry.MODELS.build(cfg), network)
+
+
+@pytest.mark.parametrize('network', [Res2Net, Res2Layer, Res2NetDLA, BLRes2Net, Res2NeXtCIFAR])
+def test_unknown_arguments_name_the_network_and_the_nearest(network):
+    message = rf"{network.__name__} got an unexpected argument 'scale'; did you mean 'scales'\?"
+    with pytest.raises(TypeError, match=message):
+        network(scale=8)
+    with pytest.raises(TypeError, match=f"{network.__name__} got an unexpected argument 'planes'"):
+        network(planes=8)

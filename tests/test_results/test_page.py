@@ -58,7 +58,7 @@ def test_both_pages_hold_tables_and_environment(report):
             'Table 5. Object detection',
             '33.7', '33.8', '+0.1', '+2.9',  # published, measured, difference, gain
             'Other runs: ', 'my_[net]', '21.0',
-            'work_dirs/mine/killed has no record of what it was',
+            'work_dirs/mine/killed is not counted: it has no record.json',
             'work_dirs/mine/shown', 'predictions/model', 'x86_64', '0123456789', 'mmengine 0.10.12',
             'training, not as shipped: optim_wrapper.optimizer.lr=0.04, not 0.02', HOSTILE,
         ):  # fmt: skip

@@ -26,7 +26,8 @@ def test_a_run_without_a_record_is_named():
     folder = Path('work_dirs/old/20251231_000000')
     (folder / 'vis_data').mkdir(parents=True)
     (folder / f'{folder.name}.json').write_text('{"coco/bbox_mAP": 0.9}')  # is not believed
-    assert find_runs(['work_dirs']) == ([], [f'{folder} has no record of what it was'])
+    Path('work_dirs/refused/20251231_000001/vis_data').mkdir(parents=True)  # measured nothing
+    assert find_runs(['work_dirs']) == ([], [f'{folder} is not counted: it has no record.json'])
 
 
 @pytest.mark.parametrize(

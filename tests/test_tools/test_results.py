@@ -24,7 +24,9 @@ def test_what_training_and_testing_leave(trained, tiny_config, run, tmp_path):
     work_dir, _ = trained
     result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--work-dir', 'work_dirs/tiny')
     assert result.returncode == 0, result.stderr
-    (tmp_path / 'work_dirs' / 'old' / '20250101_000000' / 'vis_data').mkdir(parents=True)
+    logs = tmp_path / 'work_dirs' / 'old' / '20250101_000000' / 'vis_data'
+    logs.mkdir(parents=True)
+    (logs / 'scalars.json').write_text('{"loss": 1}\n')
     result = run(
         'results.py', '--table', 'other', '--format', 'json', '--out', 'out/o.json', '--plots', 'plots'
     )
@@ -33,7 +35,8 @@ def test_what_training_and_testing_leave(trained, tiny_config, run, tmp_path):
     (table,), (record,) = content['tables'].values(), content['runs'].values()
     assert table['title'] == 'Other runs: CocoDataset, 3 images, boxes, %' and len(table['numbers']) == 10
     assert record['config'] == 'tiny' and record['footnotes'] == []
-    assert content['remarks'] == ['warning: work_dirs/old/20250101_000000 has no record of what it was']
+    (remark,) = content['remarks']
+    assert remark == 'warning: work_dirs/old/20250101_000000 is not counted: it has no record.json'
     result = run('results.py', work_dir, '--table', '5', '6', '--format', 'csv')
     assert result.returncode == 0, result.stderr
     rows = list(csv.DictReader(io.StringIO(result.stdout)))

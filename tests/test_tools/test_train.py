@@ -184,3 +184,12 @@ def test_errors_inside_the_framework_keep_their_traceback(tiny_config, run):
 def test_compiling_needs_a_compiler(run, tiny_config, tmp_path):
     result = run('train.py', tiny_config, '--compile', PATH=str(tmp_path), CXX='')
     assert result.returncode == 2 and 'error: --compile needs a C++ compiler' in result.stderr
+
+
+def test_a_checkpoint_of_another_model_is_not_resumed(trained, tiny_config, run):
+    """mmengine would load what fits, and the optimizer crash on the rest."""
+    work_dir, _ = trained
+    options = ['--cfg-options', 'train_cfg.max_epochs=2', 'model.backbone.base_width=8']
+    result = run('train.py', tiny_config, '--resume', work_dir / 'epoch_1.pth', *options)
+    assert result.returncode == 2, result.stderr
+    assert "epoch_1.pth is not of this config's model" in result.stderr and 'Traceback' not in result.stderr
