@@ -10,7 +10,7 @@ def test_without_runs(run, tmp_path):
     assert 'Table 10.' in result.stdout and 'No runs were found in work_dirs.' in result.stdout
     assert '33.7' in result.stdout
     result = run('results.py', 'work_dirs', 'gone')
-    assert result.returncode == 1 and result.stdout == ''
+    assert result.returncode == 2 and result.stdout == ''
     assert result.stderr == 'results.py: error: there is no folder work_dirs, gone\n'
 
 
@@ -58,4 +58,4 @@ def test_what_training_and_testing_leave(trained, tiny_config, run, tmp_path):
 def test_a_file_that_cannot_be_written(run, tmp_path):
     (tmp_path / 'file').touch()
     result = run('results.py', '--table', '5', '--out', 'file/x.md')
-    assert result.returncode == 1 and result.stderr.startswith('results.py: error: ')
+    assert result.returncode == 2 and result.stderr.startswith('results.py: error: ')
