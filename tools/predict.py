@@ -2,6 +2,7 @@
 """Show what a trained model of any of the toolboxes predicts for pictures of your own."""
 
 import argparse
+import os
 import shlex
 import sys
 import warnings
@@ -11,8 +12,9 @@ from mmengine.logging import MMLogger
 
 from res2net_mm.cfg_options import CfgOptions
 from res2net_mm.errors import UserError
+from res2net_mm.visualization.ground_truth import load_ground_truth
 from res2net_mm.visualization.inferencers import load_predictor
-from res2net_mm.visualization.predict import find_images, predict, unique_names
+from res2net_mm.visualization.predict import TRUTH, find_images, predict, unique_names
 
 
 def score(text: str) -> float:
@@ -28,12 +30,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file or address')
     parser.add_argument(
         'inputs',
-        nargs='+',
+        nargs='*',
         metavar='input',
         help="image, video, folder, 'images/**/*.jpg', http(s) address",
     )
     parser.add_argument(
-        '--against', nargs=2, metavar=('CONFIG', 'CKPT'), help='another model, shown beside the first'
+        '--against',
+        nargs='+',
+        default=[],
+        metavar=('TRUTH|CONFIG', 'CKPT'),
+        help="ground truth (COCO's .json, a folder of masks) or another model, shown beside the first",
     )
     parser.add_argument(
         '--detector',
@@ -53,7 +59,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=CfgOptions, metavar='K=V', help='change the (first) config'
     )
-    return parser.parse_args()
+    args = parser.parse_intermixed_args()
+    # Inputs may follow --against, too.
+    count = 1 if args.against and _is_truth(args.against) else 2
+    args.against, args.inputs = args.against[:count], args.inputs + args.against[count:]
+    if not args.inputs:
+        parser.error('the following arguments are required: input')
+    return args
+
+
+def _is_truth(against: list[str]) -> bool:
+    """Whether the first is ground truth, and no config (which may be a .json, too)."""
+    alone = len(against) == 1 or os.path.isdir(against[0])
+    return alone or (against[0].endswith('.json') and not against[1].endswith('.pth'))
 
 
 def main() -> None:
@@ -65,7 +83,7 @@ def main() -> None:
     sources, wrong = find_images(args.inputs)
     how = dict(device=args.device, fused=not args.no_fuse, half=args.half)
     detector = load_predictor(*args.detector, **how) if args.detector else None
-    models = [(args.config, args.checkpoint), *([args.against] if args.against else [])]
+    models = [(args.config, args.checkpoint), *([args.against] if len(args.against) == 2 else [])]
     options = [args.cfg_options, None]
     names = unique_names([config for config, _ in models])
     predictors = {
@@ -74,7 +92,11 @@ def main() -> None:
     }
     about = {'Command': shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}
     about |= {name: checkpoint for name, (_, checkpoint) in zip(names, models)}
-    count, skipped = predict(predictors, sources, args.out, args.threshold, about)
+    truth = None
+    if len(args.against) == 1:
+        truth = load_ground_truth(*args.against, next(iter(predictors.values())), sources)
+        about[TRUTH] = args.against[0]
+    count, skipped = predict(predictors, sources, args.out, args.threshold, about, truth)
     skipped += wrong
     print(f'{count} predicted; to look at them: {Path(args.out, "index.html")}')
     if skipped:

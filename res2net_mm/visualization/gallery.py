@@ -70,7 +70,7 @@ class Figure:
     model: str
     picture: np.ndarray
     file: str
-    found: Sequence[tuple[str, float]]
+    found: Sequence[tuple[str, float | None]]
 
     def __post_init__(self):
         self.picture = data_uri(to_jpeg(self.picture[..., ::-1]), 'jpeg')
@@ -128,7 +128,8 @@ def _row(heading: str, figures: Sequence[Figure]) -> str:
 
 def _figure(figure: Figure, heading: str, captioned: bool) -> str:
     items = [
-        f'<li style="--score: {score:.3f}"><span>{escape(name)}</span><span>{100 * score:.0f} %</span>'
+        f'<li style="--score: {score or 0:.3f}"><span>{escape(name)}</span>'
+        + ('' if score is None else f'<span>{100 * score:.0f} %</span>')
         for name, score in figure.found[:FOUND]
     ]
     if len(figure.found) > FOUND:

@@ -26,7 +26,8 @@ class Prediction:
 
     picture: np.ndarray  # the image with the prediction drawn on it: (H, W, 3), uint8, RGB
     result: dict | list  # what the toolbox writes to JSON
-    found: list[tuple[str, float]]  # names and scores, or shares of the image, in 0...1, the best first
+    # Names and scores, or shares of the image, in 0...1, the best first; no scores of ground truth.
+    found: list[tuple[str, float | None]]
     map: np.ndarray | None = None  # each pixel's class, or its saliency in 0...255: (H, W), uint8
 
 
@@ -65,19 +66,23 @@ class Segments:
         from mmseg.apis import MMSegInferencer
 
         self.inferencer = MMSegInferencer(cfg, checkpoint, device=device, show_progress=False)
+        self.salient = self.inferencer.model.out_channels == 1
         self.classes = self.inferencer.model.dataset_meta['classes']
 
     def __call__(self, image: np.ndarray, threshold: float) -> Prediction:
         """Predict what is in an image."""
-        sample = self.inferencer(image, return_datasamples=True).cpu()
-        if len(sample.seg_logits.data) == 1:  # mmseg has taken its sigmoid
+        return self.draw(image, self.inferencer(image, return_datasamples=True).cpu())
+
+    def draw(self, image: np.ndarray, sample) -> Prediction:
+        """Draw a data sample: predicted, or with the ground truth in place of that."""
+        if self.salient:  # mmseg has taken its sigmoid
             gray = (255 * sample.seg_logits.data[0].float()).round().byte().numpy()
             salient = dict(salient=float(gray.mean() / 255))
             picture = np.hstack([image[..., ::-1], gray[..., None].repeat(3, 2)])
             return Prediction(picture, salient, list(salient.items()), gray)
         (picture,) = self.inferencer.visualize([image[..., ::-1]], [sample], return_vis=True, opacity=0.5)
         labels = sample.pred_sem_seg.data[0].byte().numpy()
-        counts = np.bincount(labels.flat)
+        counts = np.bincount(labels.flat)[: len(self.classes)]  # 255 is no class
         shares = {self.classes[i]: counts[i] / labels.size for i in counts.argsort()[::-1] if counts[i]}
         return Prediction(picture, shares, list(shares.items()), labels)
 

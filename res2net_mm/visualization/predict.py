@@ -5,6 +5,7 @@ import itertools
 import mimetypes
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,9 +18,11 @@ from rich.progress import Progress
 
 from ..errors import UserError
 from .gallery import ROWS, Figure, write_page
+from .ground_truth import Annotations, Masks
 from .inferencers import Prediction
 
 FRAMES = 4  # of a video on the page
+TRUTH = 'ground truth'  # its title, and its folder
 
 
 class UnreadableError(Exception):
@@ -77,6 +80,7 @@ def predict(
     out: str | Path,
     threshold: float = 0.3,
     about: Mapping[str, str] | None = None,
+    truth: Annotations | Masks | None = None,
 ) -> tuple[int, list[str]]:
     """Predict what is in images and videos.
 
@@ -89,6 +93,8 @@ def predict(
         out (str | Path): Where the folders go.
         threshold (float): The score from which on boxes and key points are shown. Default: 0.3.
         about (Mapping[str, str], optional): What the page says of the run. Default: None.
+        truth (Annotations | Masks, optional): What is shown beside the images of which it has something, see
+            :func:`load_ground_truth`. Default: None.
 
     Returns:
         tuple[int, list[str]]: Of how many there are predictions, and what is wrong with the others.
@@ -99,12 +105,13 @@ def predict(
     about, rows, skipped = dict(about or {}), [], []
     try:
         try:
-            _predict(predictors, sources, Path(out), threshold, rows, skipped)
+            _predict(predictors, sources, Path(out), threshold, truth, rows, skipped)
         finally:
             if len(rows) == ROWS:
                 about['Shown'] = f'the first {ROWS}; all are in the folders beside this page'
             if rows:
-                write_page(Path(out, 'index.html'), ' and '.join(predictors), about, rows)
+                title = ' and '.join([*predictors, *([TRUTH] if truth else [])])
+                write_page(Path(out, 'index.html'), title, about, rows)
     except OSError as error:
         raise UserError(f'could not write to {out}: {error.strerror or error}') from None
     if not rows:
@@ -117,6 +124,7 @@ def _predict(
     sources: Sequence[str],
     out: Path,
     threshold: float,
+    truth: Annotations | Masks | None,
     rows: list,
     skipped: list[str],
 ) -> None:
@@ -128,11 +136,14 @@ def _predict(
         for name, source in unique_names(sources).items():
             fps, count = videos.get(source, (None, 1))
             shown = {count * i // FRAMES for i in range(FRAMES)}
-            writers = {model: _Writer(out / model, name, fps) for model in predictors}
+            pictures = dict(predictors)
+            if truth and fps is None and (found := truth.find(source)):
+                pictures[TRUTH] = partial(truth.draw, found)
+            writers = {model: _Writer(out / model, name, fps) for model in pictures}
             try:
                 for i, image in enumerate(_images(source)):
                     figures = []
-                    for model, predictor in predictors.items():
+                    for model, predictor in pictures.items():
                         prediction = predictor(image, threshold)
                         file = f'{model}/{writers[model].add(prediction)}'
                         if i in shown and len(rows) < ROWS:

@@ -14,6 +14,7 @@ from pages import Page, in_a_browser, shown_images
 from res2net_mm.config import import_toolbox, load_config
 from res2net_mm.errors import UserError
 from res2net_mm.fused import FusedBackbone
+from res2net_mm.visualization.ground_truth import load_ground_truth
 from res2net_mm.visualization.inferencers import Prediction, load_predictor
 from res2net_mm.visualization.predict import find_images, predict, unique_names
 
@@ -239,6 +240,99 @@ def test_names_are_unique():
     assert unique_names(sources) == dict(zip(['1', '1_2', '1_3', '2', 'image', 'x.y', 'o'], sources))
 
 
+COCO = dict(
+    images=[
+        dict(id=1, file_name='val/1.jpg', height=90, width=120),
+        dict(id=2, file_name='2.jpg', height=90, width=120),
+    ],
+    categories=[dict(id=0, name='car'), dict(id=7, name='unheard of')],
+    annotations=[
+        dict(
+            id=1, image_id=1, category_id=0, bbox=[60, 40, 40, 30],
+            segmentation=[[60, 40, 100, 40, 100, 70, 60, 70]], keypoints=[30, 20, 2] * 16 + [0, 0, 0],
+        ),
+        dict(id=2, image_id=1, category_id=7, bbox=[5, 5, 30, 20], segmentation=[[5, 5, 35, 5, 35, 25]]),
+    ],
+)  # fmt: skip
+
+
+@pytest.fixture
+def annotated(tmp_path):
+    """COCO's JSON of an image in 'val' and of one that has nothing in it."""
+    (tmp_path / 'coco.json').write_text(json.dumps(COCO))
+    return str(tmp_path / 'coco.json')
+
+
+def test_annotated_boxes_and_masks(models, annotated):
+    truth = load_ground_truth(annotated, load(models, 'boxes'), ['data/val/1.jpg', '3.jpg'])
+    assert [truth.find(name) for name in ('2.jpg', '3.jpg', 'train/1.jpg', '1.jpg')] == [None] * 4
+    drawn = truth.draw(truth.find('https://x.org/val/1.jpg?size=3'), np.full_like(IMAGE, 90), 1.0)
+    assert drawn.found == [('car', None), ('unheard of', None)]
+    assert [annotation['id'] for annotation in drawn.result] == [1, 2]
+    assert drawn.picture.shape == (450, 600, 3)  # as large as the prediction
+    changed = np.any(drawn.picture != 90, 2)
+    assert changed[210:340, 310:490].mean() > 0.99  # the mask in the car's box
+    assert not changed[380:].any() and not changed[:190, 320:].any()
+
+
+def test_annotated_key_points(models, annotated):
+    truth = load_ground_truth(annotated, load(models, 'points'), ['val/1.jpg'])
+    drawn = truth.draw(truth.find('val/1.jpg'), np.full_like(IMAGE, 90), 1.0)
+    assert drawn.found == [('car, 16 of 17 points', None)]
+    rows, columns = np.nonzero(np.any(drawn.picture != 90, 2))
+    assert drawn.picture.shape == IMAGE.shape
+    assert (rows.mean(), columns.mean()) == pytest.approx((20, 30), abs=1) and len(rows) < 100
+
+
+def test_masks_of_classes_and_of_salient_pixels(models, tmp_path):
+    mask = np.zeros((90, 120), np.uint8)
+    mask[:45], mask[45:, :60] = 7, 255  # cars, and what is ignored
+    cv2.imwrite(str(tmp_path / '1.png'), mask)
+    truth = load_ground_truth(str(tmp_path), load(models, 'segments'), ['1.jpg', '2.jpg'])
+    assert truth.find('2.jpg') is None
+    drawn = truth.draw(truth.find('a/1.jpg'), IMAGE, 0.3)
+    assert drawn.found == [('car', 0.5), ('background', 0.25)]
+    np.testing.assert_array_equal(drawn.map, mask)
+    assert drawn.picture.shape == IMAGE.shape and not np.array_equal(drawn.picture[:45], IMAGE[:45, :, ::-1])
+    drawn = load_ground_truth(str(tmp_path), load(models, 'saliency'), ['1.jpg']).draw(
+        tmp_path / '1.png', IMAGE, 0.3
+    )
+    np.testing.assert_array_equal(drawn.picture[:, 120:, 0], 255 * (mask > 128))
+    assert drawn.found == [('salient', 0.25)]
+
+
+@pytest.mark.parametrize(
+    'task,content,message',
+    [
+        ('boxes', None, 'coco.json does not exist'),
+        ('boxes', 'not JSON', "coco.json is not COCO's JSON: "),
+        ('boxes', '[]', "coco.json is not COCO's JSON: "),
+        ('boxes', '{"images": []}', "coco.json is not COCO's JSON: KeyError: 'categories'"),
+        ('boxes', json.dumps(COCO), 'coco.json has nothing of 2.jpg, 3.jpg'),
+        ('segments', json.dumps(COCO), "coco.json: this model's ground truth is a folder of masks"),
+        ('classes', json.dumps(COCO), 'coco.json: a classifier has no ground truth that could be drawn'),
+    ],
+)
+def test_ground_truth_that_will_not_do(task, content, message, models, tmp_path):
+    if content is not None:
+        (tmp_path / 'coco.json').write_text(content)
+    with pytest.raises(UserError, match=message):
+        load_ground_truth(str(tmp_path / 'coco.json'), load(models, task), ['2.jpg', '3.jpg'])
+
+
+def test_ground_truth_of_other_images_is_refused(models, annotated, tmp_path):
+    truth = load_ground_truth(annotated, load(models, 'boxes'), ['val/1.jpg'])
+    with pytest.raises(UserError, match='coco.json: an image of .80, 120. pixels is .90, 120. there'):
+        truth.draw(truth.find('val/1.jpg'), IMAGE[:80], 0.3)
+    (tmp_path / '1.png').write_text('not an image')
+    cv2.imwrite(str(tmp_path / '2.png'), IMAGE)
+    masks = load_ground_truth(str(tmp_path), load(models, 'segments'), ['1.jpg'])
+    with pytest.raises(UserError, match='1.png is not an image'):
+        masks.draw(tmp_path / '1.png', IMAGE, 0.3)
+    with pytest.raises(UserError, match=r'2.png is of shape \(90, 120, 3\), its image of \(90, 120\)'):
+        masks.draw(tmp_path / '2.png', IMAGE, 0.3)
+
+
 def gray(image, threshold):
     """In place of a model."""
     mean = float(image.mean() / 255)
@@ -356,9 +450,23 @@ def test_the_tool(models, run, tmp_path):
     assert json.loads((tmp_path / 'predictions' / 'classes' / '3.json').read_text())['pred_class']
 
 
+def test_the_tool_beside_ground_truth(models, run, tmp_path):
+    for name in ('images/1.jpg', 'images/2.jpg', 'masks/1.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), IMAGE if 'images' in name else np.zeros((90, 120), np.uint8))
+    result = run('predict.py', *models['segments'], '--against', 'masks', 'images', '--threshold', '0.3')
+    assert result.returncode == 0, result.stderr[-3000:]
+    parsed = Page(tmp_path / 'predictions' / 'index.html')
+    assert 'segments and ground truth' in parsed.text and len(parsed.images) == 3
+    folder = tmp_path / 'predictions' / 'ground truth'
+    assert sorted(file.name for file in folder.iterdir()) == ['1.jpg', '1.json', '1.png']
+    assert json.loads((folder / '1.json').read_text()) == dict(background=1)
+
+
 @pytest.mark.parametrize(
     'arguments,message',
     [
+        ([], 'the following arguments are required: input\n'),
         (['nothing.jpg'], 'predict.py: error: nothing.jpg does not exist\n'),
         (['images', '--half', '--no-fuse'], '--half needs fused networks, which --no-fuse turns off\n'),
         (['images', '--threshold', '30'], '30 is not in 0 ... 1\n'),
