@@ -24,12 +24,13 @@ class Annotations:
     def __init__(self, path: str, predictor: Boxes | KeyPoints):
         self.path, self.predictor = path, predictor
         self.points, self.images = isinstance(predictor, KeyPoints), {}
-        drawn, found = 'keypoints' if self.points else 'bbox', defaultdict(list)
+        drawn, values = ('keypoints', 3) if self.points else ('bbox', 4)
+        found = defaultdict(list)
         try:
             data = mmengine.load(path)
             names = {category['id']: category['name'] for category in data['categories']}
             for annotation in data['annotations']:
-                if any(annotation.get(drawn) or ()):
+                if np.reshape(annotation.get(drawn) or [], (-1, values)).any():
                     named = annotation | dict(category=names[annotation['category_id']])
                     found[annotation['image_id']].append(named)
             for image in data['images']:

@@ -308,6 +308,11 @@ def test_masks_of_classes_and_of_salient_pixels(models, tmp_path):
         ('boxes', 'not JSON', "coco.json is not COCO's JSON: "),
         ('boxes', '[]', "coco.json is not COCO's JSON: "),
         ('boxes', '{"images": []}', "coco.json is not COCO's JSON: KeyError: 'categories'"),
+        (
+            'boxes',
+            json.dumps(COCO).replace('[5, 5, 30, 20]', '[5, 5, 30]'),
+            'is not .*: ValueError: cannot reshape',
+        ),
         ('boxes', json.dumps(COCO), 'coco.json has nothing of 2.jpg, 3.jpg'),
         ('segments', json.dumps(COCO), "coco.json: this model's ground truth is a folder of masks"),
         ('classes', json.dumps(COCO), 'coco.json: a classifier has no ground truth that could be drawn'),
