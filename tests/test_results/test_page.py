@@ -40,7 +40,7 @@ def report(tmp_path_factory):
         mine, options = root / 'work_dirs' / 'mine', {'model.backbone.init_cfg': HOSTILE}
         write_training('', 'my_[net]', coco(0.21, 0.4, 0.2, 0.1, 0.2, 0.3), options=options, work_dir=mine)
         (mine / 'killed' / 'vis_data').mkdir(parents=True)
-        (mine / 'killed' / 'vis_data' / 'scalars.json').write_text('{"loss": 1}\n')
+        (mine / 'killed' / 'vis_data' / 'scalars.json').write_text('{"loss": 1, "step": 1}\n')
         draw(mine, 'curves.png')
         draw(mine / 'shown', *(f'{i} [a] & "b".jpg' for i in range(8)), size=(300, 1500))
         (mine / 'shown' / '0.jpg').write_text('not an image')

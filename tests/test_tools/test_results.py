@@ -26,7 +26,7 @@ def test_what_training_and_testing_leave(trained, tiny_config, run, tmp_path):
     assert result.returncode == 0, result.stderr
     logs = tmp_path / 'work_dirs' / 'old' / '20250101_000000' / 'vis_data'
     logs.mkdir(parents=True)
-    (logs / 'scalars.json').write_text('{"loss": 1}\n')
+    (logs / 'scalars.json').write_text('{"loss": 1, "step": 1}\n')
     result = run(
         'results.py', '--table', 'other', '--format', 'json', '--out', 'out/o.json', '--plots', 'plots'
     )
