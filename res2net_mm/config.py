@@ -185,6 +185,12 @@ def _name_models(inferencers: ModuleType) -> None:
     base._load_model_from_metafile = load_model_from_metafile
 
 
+def unwrap(dataset):
+    """The data set, or its config, inside of those that repeat it or take a part of it."""
+    inner = dataset.get('dataset') if isinstance(dataset, dict) else getattr(dataset, 'dataset', None)
+    return dataset if inner is None else unwrap(inner)
+
+
 def nearest(name: str, names: Iterable[str], most: int = 1, cutoff: float = 0.6) -> str:
     """The most similar of some names, joined by 'or'; empty if there is none."""
     return ' or '.join(difflib.get_close_matches(name, [str(n) for n in names], n=most, cutoff=cutoff))

@@ -13,8 +13,7 @@ from torchvision.io import ImageReadMode, read_image
 from torchvision.transforms.functional import center_crop, normalize, resize
 
 from res2net_mm.cfg_options import CfgOptions
-from res2net_mm.config import load_config
-from res2net_mm.engine.options import unwrap
+from res2net_mm.config import load_config, unwrap
 from res2net_mm.errors import UserError
 from res2net_mm.files import replacing
 from res2net_mm.fused.export import in_channels, load_backbone

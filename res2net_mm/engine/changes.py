@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from .options import as_list, unwrap, use_tta
+from ..config import unwrap
+from .options import as_list, use_tta
 
 # Keys that change neither what is computed nor what is learned. The batch size is of one process; images per
 # iteration, of all of them, are compared instead.

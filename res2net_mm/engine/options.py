@@ -5,6 +5,7 @@ import os
 import torch
 from mmengine.config import Config, ConfigDict
 
+from ..config import unwrap
 from ..errors import UserError
 
 # What each toolbox's default_hooks.visualization is to be told, and what it calls the folder.
@@ -84,12 +85,6 @@ def dump(cfg: Config, file: str) -> None:
         raise UserError(f'--out {file}: the name must end in .pkl or .pickle')
     kind = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
     cfg.test_evaluator = [*as_list(cfg.test_evaluator), dict(type=kind, out_file_path=file)]
-
-
-def unwrap(dataset):
-    """The data set, or its config, inside of those that repeat it or take a part of it."""
-    inner = dataset.get('dataset') if isinstance(dataset, dict) else getattr(dataset, 'dataset', None)
-    return dataset if inner is None else unwrap(inner)
 
 
 def as_list(value) -> list:

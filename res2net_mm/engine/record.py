@@ -19,13 +19,12 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
 
 from ..checkpoints import fetch
-from ..config import shipped_configs
+from ..config import shipped_configs, unwrap
 from ..errors import UserError
 from ..files import replacing
 from ..registry import HOOKS
 from .changes import find_changes
 from .hooks import FuseHook
-from .options import unwrap
 
 ROOT = Path(__file__).parents[2]
 KEY = 'record'  # of a checkpoint's meta

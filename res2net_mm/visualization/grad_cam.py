@@ -19,7 +19,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from ..checkpoints import read_checkpoint
-from ..config import find_registered, nearest
+from ..config import find_registered, nearest, unwrap
 from ..errors import UserError
 from ..preflight import check_names
 
@@ -48,9 +48,7 @@ class ClassScores(nn.Module):
         self.scope = cfg.get('default_scope')
         if self.scope not in ('mmpretrain', 'mmseg', 'mmdet') or 'backbone' not in (cfg.get('model') or {}):
             raise UserError('Grad-CAM takes models of mmpretrain, mmseg and mmdet that have a backbone')
-        dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
-        while 'dataset' in dataset:
-            dataset = dataset.dataset
+        dataset = unwrap((cfg.get('test_dataloader') or {}).get('dataset') or {})
         pipeline = [t for t in dataset.get('pipeline', []) if 'Annotation' not in str(t['type'])]
         if not pipeline:
             raise UserError(

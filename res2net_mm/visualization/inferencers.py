@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 
 from ..checkpoints import read_checkpoint, safe_loading
 from ..checkpoints.naming import listed
-from ..config import find_registered, load_config
+from ..config import find_registered, load_config, unwrap
 from ..errors import UserError
 from ..fused import fuse
 from ..preflight import check_names
@@ -180,9 +180,9 @@ def load_predictor(
         raise UserError(f'{config} is of nothing that predicts: that takes {needed}')
     if detector and scope != 'mmpose':
         raise UserError(f'a detector is for key points, and {config} is of {scope}')
-    data = cfg.test_dataloader.dataset
-    while 'pipeline' not in data:  # of several sets, or of one in a wrapper
-        data = data.datasets[0] if 'datasets' in data else data.dataset
+    data = unwrap(cfg.test_dataloader.dataset)
+    while 'datasets' in data:  # the first of several
+        data = unwrap(data.datasets[0])
     data.pipeline = [step for step in data.pipeline if 'Annotations' not in str(step['type'])]
     cfg.test_dataloader.dataset = data
     with DefaultScope.overwrite_default_scope(scope):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from res2net_mm.config import shipped_configs
+from res2net_mm.config import shipped_configs, unwrap
 from res2net_mm.engine.changes import find_changes
-from res2net_mm.engine.options import unwrap, use_tta
+from res2net_mm.engine.options import use_tta
 
 COCO = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 RECALL = ('AR@100', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000')
