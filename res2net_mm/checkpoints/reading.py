@@ -9,6 +9,7 @@ import os
 import pathlib
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -55,12 +56,26 @@ def read_checkpoint(source: str | os.PathLike, map_location='cpu'):
     return _load_file(path, map_location)
 
 
-def _load_file(file, map_location=None, weights_only=True):
+def read_meta(path: Path) -> dict:
+    """A training's checkpoint, whose tensors are read from the file when they are used.
+
+    Raises:
+        CheckpointError: If it can't be read or isn't of a training; what its tensors hold is not checked.
+    """
+    content = _load_file(path, 'cpu', mmap=zipfile.is_zipfile(path))
+    if not isinstance(content, dict) or not isinstance(content.get('meta'), dict):
+        raise CheckpointError(
+            f'{path} is no checkpoint of a training: its weights alone are loaded by load_from'
+        )
+    return content
+
+
+def _load_file(file, map_location=None, weights_only=True, mmap=None):
     """Load what :func:`torch.load` takes without executing code; ``weights_only`` has no other value here."""
     size = f' ({Path(file).stat().st_size:,} bytes)' if isinstance(file, Path) else ''
     try:
         with _harmless():
-            return torch.load(file, map_location, weights_only=True)
+            return torch.load(file, map_location, weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         if found := re.search(r'GLOBAL ([\w.]+)', str(error)):
             raise CheckpointError(

@@ -1,6 +1,7 @@
 """What options of ``tools/train.py`` and ``tools/test.py`` change in a config."""
 
 import os
+from datetime import timedelta
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -20,7 +21,9 @@ DRAWING = {
 def use_gloo(cfg: Config) -> None:
     """Join several processes on CPUs, where mmengine's own start of them asks for a GPU."""
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')
+        seconds = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
+        limit = dict(timeout=timedelta(seconds=seconds)) if seconds else {}
+        torch.distributed.init_process_group('gloo', **limit)
     wrapper = dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper
-from mmengine.runner import EpochBasedTrainLoop, Runner, find_latest_checkpoint
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ..checkpoints import fetch
 from ..config import shipped_configs, unwrap
@@ -80,6 +80,12 @@ class RecordHook(Hook):
             self._write(runner, progress=_progress(runner), metrics=_numbers(metrics))
 
     @master_only
+    def after_val(self, runner: Runner) -> None:
+        """Record that a training's validation, and the saving of its best checkpoint, have ended."""
+        if self.record.get('mode') == 'train':
+            self._write(runner, evaluated=_progress(runner)['reached'])
+
+    @master_only
     def after_train(self, runner: Runner) -> None:
         """Record the end of a training."""
         self._write(runner, progress=_progress(runner), finished=_now())
@@ -131,7 +137,7 @@ class RecordHook(Hook):
         """The file that weights were loaded from, and the training that it is from, where it tells."""
         if self._meta is None:
             return None
-        path = cfg.get('load_from') or find_latest_checkpoint(cfg.work_dir)
+        path = cfg.load_from
         return dict(path=path, sha256=_sha256(path), training=self._meta.get(KEY))
 
     def _write(self, runner: Runner, **news) -> None:

@@ -1,9 +1,12 @@
 """What ``tools/train.py`` and ``tools/test.py`` do, from their options to mmengine's Runner."""
 
 import argparse
+import errno
 import gc
 import logging
+import multiprocessing
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -16,13 +19,15 @@ from mmengine.runner import Runner
 
 from .. import preflight
 from ..cfg_options import CfgOptions
-from ..checkpoints import local_rank, safe_loading
+from ..checkpoints import fetch, local_rank, read_meta, safe_loading
 from ..config import load_config
 from ..errors import UserError
 from ..results.metrics import print_metrics
 from . import options
 from .hooks import ChannelsLastHook, CompileHook, FuseHook
 from .record import RecordHook
+from .safe_runner import SafeRunner
+from .saving import find_checkpoint, lock
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -69,15 +74,49 @@ def main(
             gc.collect()
             torch.distributed.destroy_process_group()
     except UserError as error:
-        _leave(f'{Path(sys.argv[0]).name}: error: {error}', 2)
+        _leave(f'{Path(sys.argv[0]).name}: error: {error}', error.code)
+    except (RuntimeError, OSError) as error:
+        known = explain(error)
+        if known is None:
+            raise
+        _leave(f'{Path(sys.argv[0]).name}: error: {known}', UserError.code, always=True)
     except KeyboardInterrupt:
         _leave('\ninterrupted; train.py --resume goes on from the last checkpoint, if there is one', 130)
 
 
-def _leave(message: str, code: int) -> None:
-    if local_rank() == 0:
-        print(message, file=sys.stderr)
+def _leave(message: str, code: int, always: bool = False) -> None:
+    if always or local_rank() == 0:
+        print(message, file=sys.stderr, flush=True)
+    for child in multiprocessing.active_children():
+        child.kill()  # a stopped data worker would be waited for without end
     sys.exit(code)
+
+
+# How errors of PyTorch's begin that are not this code's to mend, and what to say.
+KNOWN = {
+    r'DataLoader timed out': 'a data worker has not answered in time: it hangs, or its disk does. '
+    'To wait longer: --cfg-options train_dataloader.timeout=SECONDS (or val_, test_); '
+    'num_workers=0 persistent_workers=False shows where it hangs',
+    r'DataLoader worker \(pid\S* .*\) (is killed by signal: [^.]*|exited unexpectedly)': 'a data worker {0}: '
+    'most often for lack of memory; fewer train_dataloader.num_workers need less',
+    r'(CUDA|.*) out of memory': '{0} out of memory: a smaller train_dataloader.batch_size, --amp, or '
+    'model.backbone.with_cp=True needs less',
+    r'.*(Timed out waiting|Connection closed by peer|Connection reset by peer|operation timeout|'
+    r'Application timeout)': 'another process of this training has ended or does not answer ({0}); what it '
+    'printed says why. To wait longer: --cfg-options env_cfg.dist_cfg.timeout=SECONDS',
+}
+
+
+def explain(error: Exception) -> str | None:
+    """What to say of an error that comes from the machine; None if it is another one."""
+    if isinstance(error, OSError):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.ENOTDIR):
+            return f'{error.strerror}: {error.filename or "a file could not be written"}'
+        return None
+    for pattern, text in KNOWN.items():
+        if found := re.match(pattern, str(error), re.DOTALL):
+            return text.format(*found.groups())
+    return None
 
 
 def prepare(config: str, work_dir: str | None, launcher: str, cfg_options: dict | None) -> Config:
@@ -87,6 +126,9 @@ def prepare(config: str, work_dir: str | None, launcher: str, cfg_options: dict 
         raise UserError(f'{config} has no model')
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs', Path(cfg.filename).stem))
+    level = cfg.get('log_level', 'INFO')
+    if not isinstance(level, int) and not isinstance(logging.getLevelName(level), int):
+        raise UserError(f'log_level={level!r}: it is one of DEBUG, INFO, WARNING, ERROR')
     if launcher == 'pytorch' and not torch.cuda.is_available():
         options.use_gloo(cfg)
     return cfg
@@ -112,11 +154,20 @@ def train(
         options.scale_lr(cfg)
     if compile and not any(map(shutil.which, (os.environ.get('CXX', 'c++'), 'g++', 'clang++'))):
         raise UserError('--compile needs a C++ compiler (g++ or clang++), which PyTorch calls')
+    if cfg.get('resume') and not resume:
+        resume = cfg.get('load_from') or 'auto'
     checkpoint = None if resume == 'auto' else resume
-    if resume:
-        cfg.resume, cfg.load_from = True, checkpoint
     preflight.check(cfg, 'train', checkpoint)
-    runner = (StrictRunner if resume else Runner).from_cfg(cfg)
+    held = lock(cfg.work_dir) if first_process() else None  # noqa: F841 - until the process ends
+    if resume:
+        resume_from(cfg, checkpoint)
+    elif saved := sorted(checkpoints_of(cfg).glob('*.pth')):
+        raise UserError(
+            f'{saved[-1]} is of an earlier training: --resume goes on with it, --work-dir starts another one '
+            'elsewhere, and deleting the folder gives it up'
+        )
+    runner = SafeRunner.from_cfg(cfg)
+    runner.strict = cfg.resume
     if channels_last:  # how, not what, it learns: nothing for the config that the run writes down
         runner.register_hook(ChannelsLastHook())
     if compile:
@@ -127,19 +178,34 @@ def train(
         print(f'\nLogs and curves: {runner.work_dir}\nCheckpoint: {last_checkpoint(runner.work_dir)}')
 
 
-class StrictRunner(Runner):
-    """mmengine's, but it refuses a checkpoint of another model, of which mmengine takes what fits."""
+def resume_from(cfg: Config, checkpoint: str | None) -> None:
+    """Have a config go on with a training's checkpoint: the given one, or the newest whole one."""
+    news = []
+    if not checkpoint:
+        checkpoint, passed_over = find_checkpoint(checkpoints_of(cfg))
+        news = [f'passed over: {problem}' for problem in passed_over]
+    cfg.resume = checkpoint is not None
+    if cfg.resume:
+        cfg.load_from = str(checkpoint)
+        seed = read_meta(fetch(checkpoint)).get('meta', {}).get('seed')
+        cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
+        news.append(f'resuming from {checkpoint}')
+    else:
+        news.append(f'nothing to resume in {checkpoints_of(cfg)}: the training starts')
+    if local_rank() == 0:
+        print(*news, sep='\n')
 
-    def load_checkpoint(self, filename, map_location='cpu', strict=True, **kwargs) -> dict:
-        """Load a checkpoint whole.
 
-        Raises:
-            UserError: If it doesn't fit.
-        """
-        try:
-            return super().load_checkpoint(filename, map_location, True, **kwargs)
-        except RuntimeError as error:
-            raise UserError(f"{filename} is not of this config's model. {error}") from None
+def checkpoints_of(cfg: Config) -> Path:
+    """The folder that a training saves checkpoints in."""
+    folder = (cfg.get('default_hooks') or {}).get('checkpoint', {}).get('out_dir')
+    return Path(folder, Path(cfg.work_dir).name) if folder else Path(cfg.work_dir)
+
+
+def first_process() -> bool:
+    """Whether this is the first of all processes, also before they know of each other."""
+    ranks = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+    return all(os.environ.get(name) in (None, '', '0') for name in ranks)
 
 
 def test(
@@ -171,7 +237,7 @@ def test(
     preflight.check(cfg, 'test', checkpoint)
     if out:
         options.dump(cfg, out)
-    runner = StrictRunner.from_cfg(cfg)
+    runner = SafeRunner.from_cfg(cfg)
     recorded = record(runner, cfg_options)
     if not no_fuse:
         runner.register_hook(FuseHook(half, cuda_graph))

@@ -1,0 +1,123 @@
+"""mmengine's Runner, made for trainings that are cut off and for files that don't fit."""
+
+from functools import partial
+from pathlib import Path
+
+from mmengine.dist import get_rank, master_only
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..checkpoints import write_sha256
+from ..errors import UserError
+from ..files import replacing
+from .guard import GuardHook
+from .repeatable import NumberedBatchSampler, ResumableEpochLoop, SeedHook, load_seeded
+from .saving import MissedEvaluationHook, SafeCheckpointHook
+
+DATA_TIMEOUT = 600  # seconds that a data worker may take for a batch
+
+
+class SafeRunner(Runner):
+    """mmengine's Runner, whose checkpoints are whole and whose trainings can be resumed exactly.
+
+    In place of mmengine's ``CheckpointHook`` and ``EpochBasedTrainLoop`` it has :class:`SafeCheckpointHook`
+    and :class:`ResumableEpochLoop`, and it adds the other hooks imported here. A data worker that doesn't
+    answer for ten minutes ends the run; ``timeout`` in a data loader's config changes that.
+
+    Attributes:
+        strict (bool): Whether a checkpoint of another model is refused, of which mmengine takes what fits.
+    """
+
+    strict = True
+
+    def register_hooks(self, default_hooks: dict | None = None, custom_hooks: list | None = None) -> None:
+        """Register a config's hooks and this package's."""
+        default_hooks = dict(default_hooks or {})
+        saving = default_hooks.setdefault('checkpoint', dict(type=CheckpointHook))
+        if isinstance(saving, dict) and saving.get('type') in ('CheckpointHook', CheckpointHook):
+            default_hooks['checkpoint'] = dict(saving, type=SafeCheckpointHook)
+        super().register_hooks(default_hooks, custom_hooks)
+        for kind in (GuardHook, SeedHook, MissedEvaluationHook):
+            if not any(isinstance(hook, kind) for hook in self.hooks):
+                self.register_hook(kind())
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
+        """Build a data loader that waits for its workers for a limited time."""
+        if isinstance(dataloader, dict) and dataloader.get('num_workers'):
+            dataloader = dict(timeout=DATA_TIMEOUT) | dict(dataloader)
+        return Runner.build_dataloader(dataloader, *args, **kwargs)
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Build a training's loop, whose batches know their number in the training."""
+        config = self._train_dataloader
+        if isinstance(loop, BaseLoop) or not isinstance(config, dict):
+            return super().build_train_loop(loop)
+        loop, loader = dict(loop), dict(config)
+        kind = loop.get('type', 'EpochBasedTrainLoop' if loop.get('by_epoch') else 'IterBasedTrainLoop')
+        if kind in ('EpochBasedTrainLoop', EpochBasedTrainLoop):
+            loop.pop('by_epoch', None)
+            loop['type'] = ResumableEpochLoop
+        endless = kind in ('IterBasedTrainLoop', IterBasedTrainLoop)
+        arguments = {key: loader.pop(key) for key in ('drop_last', 'batch_sampler') if key in loader}
+        loader['batch_sampler'] = dict(type=NumberedBatchSampler, endless=endless, **arguments)
+        per_rank = self._randomness_cfg.get('diff_rank_seed', False)
+        self._train_dataloader = built = self.build_dataloader(loader, self.seed, per_rank)
+        built.dataset.__getitems__ = partial(load_seeded, built.dataset, self.seed, get_rank())
+        try:
+            return super().build_train_loop(loop)
+        finally:
+            self._train_dataloader = config  # where mmengine looks for the batch size
+
+    def train(self) -> nn.Module:
+        """Train, and end the data workers."""
+        try:
+            return super().train()
+        finally:
+            self._end_workers()
+
+    def test(self) -> dict:
+        """Test, and end the data workers."""
+        try:
+            return super().test()
+        finally:
+            self._end_workers()
+
+    def _end_workers(self) -> None:
+        """PyTorch would wait five seconds for each, as their loader is part of a reference cycle."""
+        for loop in (self._train_loop, self._val_loop, self._test_loop):
+            iterator = getattr(getattr(loop, 'dataloader', None), '_iterator', None)
+            if hasattr(iterator, '_shutdown_workers'):
+                iterator._shutdown_workers()
+
+    @master_only
+    def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
+        """Save a checkpoint whole, with its SHA-256 beside it.
+
+        Raises:
+            UserError: If it can't be written.
+        """
+        if '://' in str(out_dir):
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        path = Path(out_dir, filename)
+        try:
+            with replacing(path) as part:
+                super().save_checkpoint(out_dir, part.name, *args, **kwargs)
+                path.with_name(f'{path.name}.sha256').unlink(missing_ok=True)  # of what is replaced
+            write_sha256(path)
+        except OSError as error:
+            raise UserError(f'{path} was not saved: {error.strerror}. Those before it are whole.') from None
+
+    def load_checkpoint(self, filename, map_location='cpu', strict=False, **kwargs) -> dict:
+        """Load a checkpoint; whole, if :attr:`strict`.
+
+        Raises:
+            UserError: If it doesn't fit.
+        """
+        try:
+            return super().load_checkpoint(filename, map_location, strict or self.strict, **kwargs)
+        except RuntimeError as error:
+            raise UserError(f"{filename} is not of this config's model. {error}") from None

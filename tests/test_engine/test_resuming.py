@@ -1,0 +1,222 @@
+"""Trainings that are cut off: nothing is lost, and going on gives what not stopping would have given."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from torch.utils._pytree import tree_flatten
+from toy import CutHook, toy_config, train_toy
+
+from res2net_mm.checkpoints import read_checkpoint
+from res2net_mm.engine import runner as tools
+from res2net_mm.engine.saving import find_checkpoint, lock
+from res2net_mm.errors import Interrupted, UserError
+
+ITERATIONS = dict(type='CheckpointHook', interval=2, by_epoch=False)  # in the middle of epochs, too
+BEST = dict(type='CheckpointHook', interval=1, save_best='score', rule='greater', max_keep_ckpts=1)
+CASES = {
+    'epochs': {},
+    'within epochs': dict(save=ITERATIONS),
+    'iterations': dict(by_epoch=False),
+    'iterations over a finite sampler': dict(by_epoch=False, sampler='DefaultSampler'),
+    'accumulated gradients': dict(accumulate=4),
+    'EMA': dict(ema=True, save=ITERATIONS),
+    'the best checkpoint': dict(save=BEST),
+    'all at once': dict(save=ITERATIONS, ema=True, accumulate=4),
+}
+
+
+class SignalHook(Hook):
+    """Send this process a signal."""
+
+    def __init__(self, iteration, number=signal.SIGTERM, point='iter'):
+        self.iteration, self.number, self.point = iteration, number, point
+
+    def before_train_iter(self, runner, *args, **kwargs):
+        if self.point == 'iter' and runner.iter + 1 == self.iteration:
+            os.kill(os.getpid(), self.number)
+
+    def before_val_iter(self, runner, *args, **kwargs):
+        if self.point == 'val' and runner.iter >= self.iteration:
+            os.kill(os.getpid(), self.number)
+
+
+def checkpoints(work_dir):
+    return sorted(path.name for path in work_dir.glob('*.pth'))
+
+
+def last(work_dir):
+    return read_checkpoint(find_checkpoint(work_dir)[0])
+
+
+def assert_equal(first, second):
+    """Two trainings' last checkpoints hold the same, but for the times."""
+    a, b = last(first), last(second)
+    for key in ('state_dict', 'optimizer', 'param_schedulers', 'ema_state_dict', 'gradients'):
+        values, structure = tree_flatten(a.get(key))
+        others, other_structure = tree_flatten(b.get(key))
+        assert structure == other_structure
+        assert all(torch.equal(x, y) if torch.is_tensor(x) else x == y for x, y in zip(values, others))
+    scores = [c['message_hub']['runtime_info'].get('best_score') for c in (a, b)]
+    assert scores[0] == scores[1] and a['meta']['iter'] == b['meta']['iter']
+    assert checkpoints(first) == checkpoints(second)
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_a_resumed_training_equals_an_uninterrupted_one(case, tmp_path):
+    train_toy(toy_config(tmp_path / 'whole', **CASES[case]))
+    seed = last(tmp_path / 'whole')['meta']['seed']  # drawn, as in the shipped configs
+    for number, cut in enumerate((('iter', 5), ('iter', 16), ('val', 9), ('val', 21))):
+        work_dir = tmp_path / str(number)
+        train_toy(toy_config(work_dir, **CASES[case], randomness=dict(seed=seed)), hooks=[CutHook(*cut)])
+        train_toy(toy_config(work_dir, **CASES[case]), resume=find_checkpoint(work_dir)[0] is not None)
+        if find_checkpoint(work_dir)[0] and last(work_dir)['meta']['seed'] == seed:
+            assert_equal(tmp_path / 'whole', work_dir)
+        else:
+            assert cut == ('iter', 5)  # before there was a checkpoint
+
+
+def test_with_data_workers(tmp_path):
+    options = dict(save=ITERATIONS, randomness=dict(seed=1))
+    whole = train_toy(toy_config(tmp_path / 'whole', **options))
+    train_toy(toy_config(tmp_path / 'cut', workers=2, **options), hooks=[CutHook('iter', 11)])
+    train_toy(toy_config(tmp_path / 'cut', workers=1, **options), resume=True)
+    assert_equal(tmp_path / 'whole', tmp_path / 'cut')
+    seen = whole.model.seen[:7]
+    assert sorted(sum(seen, [])) == list(range(20))  # an epoch has every sample once
+
+
+@pytest.mark.parametrize('point', ['iter', 'val'])
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_ends(number, point, tmp_path):
+    options = dict(ema=True, accumulate=4, randomness=dict(seed=1))
+    train_toy(toy_config(tmp_path / 'whole', **options))
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted, match=f'{number.name}: saved .*interrupted.pth') as raised:
+        train_toy(toy_config(tmp_path / 'cut', **options), hooks=[SignalHook(11, number, point)])
+    assert raised.value.code == 75
+    assert last(tmp_path / 'cut')['meta']['iter'] == (11 if point == 'iter' else 14)
+    signal.signal(number, before)
+    train_toy(toy_config(tmp_path / 'cut', **options), resume=True)
+    assert_equal(tmp_path / 'whole', tmp_path / 'cut')
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize('cut', [7, 21])
+def test_a_cut_evaluation_is_made_up_for_once(cut, tmp_path):
+    class Scores(Hook):
+        def after_val_epoch(self, runner, metrics=None):
+            scores.append(runner.epoch)
+
+    scores = []
+    train_toy(toy_config(tmp_path), hooks=[CutHook('val', cut)])
+    train_toy(toy_config(tmp_path), resume=True, hooks=[Scores()])
+    assert scores == list(range(cut // 7, 4))
+    for number, record in enumerate(list(tmp_path.glob('*/record.json'))):  # they aren't of the same second
+        record.parent.rename(tmp_path / f'earlier_{number}')
+    train_toy(toy_config(tmp_path), resume=True, hooks=[Scores()])
+    assert scores == list(range(cut // 7, 4))
+
+
+def test_the_newest_whole_checkpoint_is_found(tmp_path):
+    train_toy(toy_config(tmp_path))
+    (tmp_path / 'last_checkpoint').write_text('')  # torn
+    assert find_checkpoint(tmp_path) == (tmp_path / 'epoch_3.pth', [])
+    data = bytearray((tmp_path / 'epoch_3.pth').read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / 'epoch_3.pth').write_bytes(data)
+    (tmp_path / 'epoch_2.pth').write_bytes(data[: len(data) // 3])
+    path, problems = find_checkpoint(tmp_path)
+    assert path == tmp_path / 'epoch_1.pth'
+    assert sorted(p.split(' ')[0] for p in problems) == [f'{tmp_path}/epoch_2.pth', f'{tmp_path}/epoch_3.pth']
+    assert find_checkpoint(tmp_path / 'nothing') == (None, [])
+
+
+def test_resuming_in_a_copy_leaves_the_original_alone(tmp_path):
+    import shutil
+
+    train_toy(toy_config(tmp_path / 'a', save=BEST), hooks=[CutHook('iter', 16)])
+    before = {p.name: p.read_bytes() for p in (tmp_path / 'a').glob('*.pth')}
+    shutil.copytree(tmp_path / 'a', tmp_path / 'b')
+    train_toy(toy_config(tmp_path / 'b', save=BEST), resume=True)
+    assert {p.name: p.read_bytes() for p in (tmp_path / 'a').glob('*.pth')} == before
+    assert len(list((tmp_path / 'b').glob('best_*.pth'))) == 1
+
+
+class FullDisk(Hook):
+    """Writing checkpoints fails."""
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        if runner.epoch:
+            raise OSError(28, 'No space left on device')
+
+
+def test_an_old_checkpoint_stays_until_the_new_one_stands(tmp_path):
+    save = dict(type='CheckpointHook', interval=1, max_keep_ckpts=1)
+    with pytest.raises(UserError, match=r'epoch_2.pth was not saved: No space left on device'):
+        train_toy(toy_config(tmp_path, save=save), hooks=[FullDisk()])
+    assert checkpoints(tmp_path) == ['epoch_1.pth']
+    assert not list(tmp_path.glob('.*.part')) and (tmp_path / 'epoch_1.pth.sha256').exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(tmp_path):
+    with pytest.raises(UserError, match=r'loss_b is nan.* in iteration 9 \(learning rate 0.0') as raised:
+        train_toy(toy_config(tmp_path, spoil=[9]))
+    assert f'The last good checkpoint is {tmp_path}/epoch_1.pth.' in str(raised.value)
+    assert checkpoints(tmp_path) == ['epoch_1.pth']
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    patient = [dict(type='res2net_mm.GuardHook', patience=99)]
+    with pytest.raises(UserError, match=r'layers.0.weight is not finite after iteration 1\d'):
+        train_toy(toy_config(tmp_path, spoil=[9], custom_hooks=patient))
+    assert checkpoints(tmp_path) == ['epoch_1.pth']
+
+
+def test_one_training_in_a_work_directory(tmp_path):
+    (tmp_path / '.epoch_1.pth.123.part').write_bytes(b'torn')
+    held = lock(tmp_path)
+    assert not list(tmp_path.glob('*.part'))
+    with pytest.raises(UserError, match='another training writes to'):
+        lock(tmp_path)
+    held.release()
+    lock(tmp_path).release()
+    (tmp_path / 'file').touch()
+    with pytest.raises(UserError, match=r"can't write to the work directory .*: File exists"):
+        lock(tmp_path / 'file')
+
+
+@pytest.mark.parametrize(
+    'error, words',
+    [
+        (RuntimeError('DataLoader timed out after 4 seconds'), 'train_dataloader.timeout=SECONDS'),
+        (
+            RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. '),
+            'is killed by signal: Killed',
+        ),
+        (RuntimeError('DataLoader worker (pid(s) 7, 8) exited unexpectedly'), 'exited unexpectedly'),
+        (
+            torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB'),
+            'CUDA out of memory: a smaller',
+        ),
+        (RuntimeError('[x.cc:1] Connection closed by peer [::1]:7'), 'dist_cfg.timeout=SECONDS'),
+        (OSError(28, 'No space left on device', 'x.log'), 'No space left on device: x.log'),
+    ],
+)
+def test_errors_of_the_machine_are_explained(error, words):
+    assert words in tools.explain(error)
+
+
+def test_other_errors_are_not_explained_away():
+    assert tools.explain(RuntimeError('mat1 and mat2 shapes cannot be multiplied')) is None
+    assert tools.explain(FileNotFoundError(2, 'No such file', 'x')) is None
+
+
+def test_what_was_evaluated_is_recorded(tmp_path):
+    train_toy(toy_config(tmp_path))
+    record = json.loads(next(Path(tmp_path).glob('*/record.json')).read_text())
+    assert record['evaluated'] == 3
