@@ -1,7 +1,5 @@
 """What the networks share: initialization, frozen stages, norm_eval, stages and their outputs."""
 
-import difflib
-import inspect
 from collections.abc import Iterable, Sequence
 from math import prod
 
@@ -11,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..registry import FUNCTIONS
-from .bottle2neck import BLOCK_ARGUMENTS, Bottle2neck
+from .bottle2neck import Bottle2neck
 
 BN = dict(type='BN', requires_grad=True)
 DEFAULT_INIT = [
@@ -31,10 +29,6 @@ class Backbone(BaseModule):
             address or one of the authors' weights such as ``res2net://res2net50_26w_4s``, in any layout that
             :func:`res2net_mm.checkpoints.load_pretrained` knows, whose options go beside ``checkpoint``.
             Default: None (Kaiming initialization).
-        block (Iterable[str]): Names of what the network hands on to its blocks, which are checked.
-
-    Raises:
-        TypeError: If a block takes no such argument; the message names the nearest.
     """
 
     def __init__(
@@ -42,15 +36,8 @@ class Backbone(BaseModule):
         norm_eval: bool = False,
         zero_init_residual: bool = True,
         init_cfg: dict | list[dict] | None = None,
-        block: Iterable[str] = (),
     ):
         super().__init__(init_cfg)
-        for name in block:
-            if name not in BLOCK_ARGUMENTS:
-                known = {*BLOCK_ARGUMENTS, *inspect.signature(type(self)).parameters}
-                near = difflib.get_close_matches(name, sorted(known), n=1)
-                hint = f'; did you mean {near[0]!r}?' if near else ''
-                raise TypeError(f'{type(self).__name__} got an unexpected argument {name!r}{hint}')
         self.norm_eval = norm_eval
         self.zero_init_residual = zero_init_residual
         self._register_load_state_dict_pre_hook(_adapt, with_module=True)

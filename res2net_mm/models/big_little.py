@@ -6,8 +6,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..registry import MODELS
+from .arguments import checked
 from .backbone import BN, StagedBackbone
-from .bottle2neck import Bottle2neck
+from .bottle2neck import BLOCK_ARGUMENTS, Bottle2neck
 from .stage import blocks_per_stage, check_per_stage, conv_norm, make_stage
 
 
@@ -73,6 +74,7 @@ class BLRes2Net(StagedBackbone):
         [(1, 256, 16, 24), (1, 512, 8, 12), (1, 1024, 4, 6), (1, 2048, 2, 3)]
     """
 
+    @checked(BLOCK_ARGUMENTS)
     def __init__(
         self,
         depth: int | Sequence[int] = 50,
@@ -92,17 +94,15 @@ class BLRes2Net(StagedBackbone):
         init_cfg: dict | list[dict] | None = None,
         **block,
     ):
-        super().__init__(norm_eval, zero_init_residual, init_cfg, block)
+        super().__init__(norm_eval, zero_init_residual, init_cfg)
         blocks = blocks_per_stage(depth, BLOCKS)
         if len(blocks) != 4 or min(blocks[:3]) < 2:
             raise ValueError(f'depth={blocks} must be four stages, the first three of at least 2 blocks')
-        if alpha < 1 or base_channels % alpha:
+        if base_channels % alpha:
             raise ValueError(f'alpha={alpha} does not divide base_channels={base_channels}')
-        if beta < 1:
-            raise ValueError(f'beta={beta} must be at least 1')
         check_per_stage(4, strides=strides, dilations=dilations)
         if strides[0] != 1:
-            raise ValueError(f'strides={tuple(strides)}: the first must be 1, there is no block for it')
+            raise ValueError(f'strides={strides}: the first must be 1, there is no block for it')
         names = [f'layer{i + 1}' for i in range(4)]
         channels = base_channels * Bottle2neck.expansion
         self.set_stages(names, channels, (4, *strides), out_indices, frozen_stages)

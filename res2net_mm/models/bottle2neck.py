@@ -1,5 +1,6 @@
 """The Res2Net module (Sec. 3.1, Eq. 1, Fig. 2b), with cardinality and SE (Sec. 3.2, Fig. 3)."""
 
+import inspect
 import math
 
 import torch
@@ -8,21 +9,9 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .arguments import check, checked
+
 PLUGIN_POSITIONS = ('after_conv1', 'after_conv2', 'after_conv3')
-# What a network's users may say of its blocks; the network itself says the rest.
-BLOCK_ARGUMENTS = (
-    'scales',
-    'base_width',
-    'groups',
-    'pool_at_stride_1',
-    'with_se',
-    'se_ratio',
-    'conv_cfg',
-    'norm_cfg',
-    'dcn',
-    'plugins',
-    'with_cp',
-)
 
 
 class SqueezeExcitation(nn.Module):
@@ -86,12 +75,13 @@ class Bottle2neck(BaseModule):
         init_cfg (dict, optional): Initialization config. Default: None.
 
     Raises:
-        ValueError: If ``scales``, ``groups`` or ``base_width`` leaves no channel in a split, or a plugin's
-            position is unknown.
+        ValueError: If ``base_width`` leaves no channel in a split, or a plugin's position is unknown; see
+            :func:`checked`, too.
     """
 
     expansion = 4
 
+    @checked()
     def __init__(
         self,
         in_channels: int,
@@ -121,11 +111,8 @@ class Bottle2neck(BaseModule):
         super().__init__(init_cfg)
         norm_cfg = norm_cfg or dict(type='BN')
         width = math.floor(planes * base_width / base_channels) * groups
-        if scales < 1 or width < 1:
-            raise ValueError(
-                f'scales={scales}, base_width={base_width}, groups={groups} leave no channel in a '
-                f'split of {planes} planes; each must be at least 1'
-            )
+        if width < 1:
+            raise ValueError(f'base_width={base_width} leaves no channel in a split of {planes} planes')
         out_channels = planes * expansion
         dcn = dict(dcn) if dcn else None
         if dcn and dcn.pop('fallback_on_stride', False):
@@ -180,7 +167,7 @@ class Bottle2neck(BaseModule):
                 raise ValueError(f'plugin position {position!r} is not one of {", ".join(PLUGIN_POSITIONS)}')
             if others := plugin.keys() - {'cfg', 'position'}:
                 raise ValueError(f'a plugin of a block has no {", ".join(sorted(others))}')
-            cfg = dict(plugin['cfg'])
+            cfg = dict(check("a plugin's cfg", plugin.get('cfg'), dict))
             name, layer = build_plugin_layer(
                 cfg,
                 postfix=cfg.pop('postfix', ''),
@@ -226,6 +213,25 @@ class Bottle2neck(BaseModule):
             out = self.se(out)
         out = out + shortcut
         return self.relu(out) if self.final_relu else out
+
+
+# What a network's users may say of its blocks; the network itself says the rest.
+BLOCK_ARGUMENTS = {
+    name: inspect.signature(Bottle2neck).parameters[name]
+    for name in (
+        'scales',
+        'base_width',
+        'groups',
+        'pool_at_stride_1',
+        'with_se',
+        'se_ratio',
+        'conv_cfg',
+        'norm_cfg',
+        'dcn',
+        'plugins',
+        'with_cp',
+    )
+}
 
 
 def _contiguous(conv: nn.Module, args: tuple) -> tuple:

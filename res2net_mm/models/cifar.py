@@ -6,8 +6,9 @@ from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import Tensor, nn
 
 from ..registry import MODELS
+from .arguments import checked
 from .backbone import BN, StagedBackbone
-from .bottle2neck import Bottle2neck
+from .bottle2neck import BLOCK_ARGUMENTS, Bottle2neck
 from .stage import blocks_per_stage, make_stage
 
 
@@ -39,6 +40,7 @@ class Res2NeXtCIFAR(StagedBackbone):
         [(1, 256, 32, 32), (1, 512, 16, 16), (1, 1024, 8, 8)]
     """
 
+    @checked(BLOCK_ARGUMENTS)
     def __init__(
         self,
         depth: int | Sequence[int] = 29,
@@ -56,7 +58,7 @@ class Res2NeXtCIFAR(StagedBackbone):
         init_cfg: dict | list[dict] | None = None,
         **block,
     ):
-        super().__init__(norm_eval, zero_init_residual, init_cfg, block)
+        super().__init__(norm_eval, zero_init_residual, init_cfg)
         if isinstance(depth, int):
             if depth <= 2 or depth % 9 != 2:
                 raise ValueError(

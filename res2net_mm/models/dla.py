@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from ..registry import MODELS
+from .arguments import checked
 from .backbone import BN, StagedBackbone
-from .bottle2neck import Bottle2neck
+from .bottle2neck import BLOCK_ARGUMENTS, Bottle2neck
 from .stage import blocks_per_stage, check_per_stage, conv_norm
 
 TREES = {60: (1, 2, 3, 1)}  # their depth in each stage
@@ -132,6 +133,7 @@ class Res2NetDLA(StagedBackbone):
         [(1, 256, 8, 12), (1, 512, 4, 6), (1, 1024, 2, 3)]
     """
 
+    @checked(BLOCK_ARGUMENTS)
     def __init__(
         self,
         depth: int | Sequence[int] = 60,
@@ -150,14 +152,14 @@ class Res2NetDLA(StagedBackbone):
         init_cfg: dict | list[dict] | None = None,
         **block,
     ):
-        super().__init__(norm_eval, zero_init_residual, init_cfg, block)
+        super().__init__(norm_eval, zero_init_residual, init_cfg)
         trees = blocks_per_stage(depth, TREES)
         check_per_stage(len(trees), strides=strides, dilations=dilations)
         cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or BN)
         names = [f'level{i + 2}' for i in range(len(trees))]
         self.set_stages(names, base_channels * EXPANSION, (2, *strides), out_indices, frozen_stages)
 
-        channels = base_channels // 4
+        channels = max(1, base_channels // 4)
         self.base_layer = conv_norm(in_channels, channels, 7, **cfgs)
         self.level0 = conv_norm(channels, channels, 3, **cfgs)
         self.level1 = conv_norm(channels, 2 * channels, 3, stride=2, **cfgs)

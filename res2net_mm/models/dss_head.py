@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..registry import MODELS
+from .arguments import checked
 
 KERNEL_SIZES = (3, 5, 5, 5, 7)
 # A side's map is made of its own and those of these deeper sides. DSS counts the sides from 2, the finest.
@@ -49,6 +50,7 @@ class DSSHead(BaseModule):
     out_channels = 1
     align_corners = False
 
+    @checked()
     def __init__(
         self,
         in_channels: Sequence[int] = (64, 256, 512, 1024, 2048),
@@ -58,6 +60,8 @@ class DSSHead(BaseModule):
     ):
         if not len(in_channels) == len(channels) == len(KERNEL_SIZES):
             raise ValueError(f'in_channels={in_channels} and channels={channels} must be five numbers each')
+        if not 0 <= threshold <= 1:
+            raise ValueError(f'threshold={threshold} must be from 0 to 1')
         means = {f'short{side}_score': 1 / (1 + len(deeper)) for side, deeper in SHORT_CONNECTIONS.items()}
         means['fuse_score'] = 1 / len(in_channels)
         mean_init = [dict(type='Constant', name=name, val=val) for name, val in means.items()]

@@ -6,8 +6,9 @@ from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import Tensor, nn
 
 from ..registry import MODELS
+from .arguments import checked
 from .backbone import BN, Backbone, StagedBackbone
-from .bottle2neck import Bottle2neck
+from .bottle2neck import BLOCK_ARGUMENTS, Bottle2neck
 from .stage import blocks_per_stage, check_per_stage, check_plugins, make_stage, plugins_of_stage
 
 
@@ -53,6 +54,7 @@ class Res2Net(StagedBackbone):
         [(1, 512, 8, 12), (1, 1024, 4, 6), (1, 2048, 2, 3)]
     """
 
+    @checked(BLOCK_ARGUMENTS)
     def __init__(
         self,
         depth: int | Sequence[int] = 50,
@@ -81,7 +83,7 @@ class Res2Net(StagedBackbone):
         init_cfg: dict | list[dict] | None = None,
         **block,
     ):
-        super().__init__(norm_eval, zero_init_residual, init_cfg, block)
+        super().__init__(norm_eval, zero_init_residual, init_cfg)
         if style != 'pytorch':
             raise ValueError(f"style={style!r}: Res2Net has only 'pytorch'")
         blocks = blocks_per_stage(depth)
@@ -143,7 +145,7 @@ def _stem(in_channels: int, channels: int, deep: bool, conv_cfg: dict | None, no
 
     if not deep:
         return conv(in_channels, channels, 7, 2)
-    half = channels // 2
+    half = max(1, channels // 2)
     return nn.Sequential(
         conv(in_channels, half, 3, 2),
         build_norm_layer(norm_cfg, half)[1],
@@ -179,6 +181,7 @@ class Res2Layer(Backbone):
         (8, 2048, 7, 7)
     """
 
+    @checked(BLOCK_ARGUMENTS)
     def __init__(
         self,
         depth: int | Sequence[int] = 50,
@@ -197,7 +200,7 @@ class Res2Layer(Backbone):
         init_cfg: dict | list[dict] | None = None,
         **block,
     ):
-        super().__init__(norm_eval, zero_init_residual, init_cfg, block)
+        super().__init__(norm_eval, zero_init_residual, init_cfg)
         blocks = blocks_per_stage(depth)
         if not 0 <= stage < len(blocks):
             raise ValueError(f'stage={stage} is not from 0 to {len(blocks) - 1}')

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from mmcv.cnn import build_conv_layer, build_norm_layer
 from torch import nn
 
+from .arguments import check
 from .bottle2neck import Bottle2neck
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
@@ -19,9 +20,9 @@ def blocks_per_stage(
     Raises:
         ValueError: If there is no network of that depth.
     """
-    if isinstance(depth, Sequence) and depth and all(isinstance(n, int) and n > 0 for n in depth):
-        return tuple(depth)
-    if not isinstance(depth, int) or depth not in known:
+    if isinstance(depth, tuple) and depth:
+        return depth
+    if depth not in known:
         raise ValueError(
             f'depth={depth!r}: there is no such network; take {", ".join(map(str, known))} '
             f'or a number for each stage such as {next(iter(known.values()))}'
@@ -30,20 +31,14 @@ def blocks_per_stage(
 
 
 def check_per_stage(num_stages: int, **arguments: Sequence) -> None:
-    """Check that arguments have an entry for each stage, and that strides and dilations are possible ones.
+    """Check that arguments have an entry for each stage.
 
     Raises:
-        ValueError: If one has fewer, or an impossible one.
+        ValueError: If one has fewer.
     """
     for name, values in arguments.items():
-        if not isinstance(values, Sequence):
-            raise ValueError(f'{name}={values!r}: it takes one for each of the {num_stages} stages')
-        if name in ('strides', 'dilations') and not all(isinstance(n, int) and n > 0 for n in values):
-            raise ValueError(f'{name}={tuple(values)}: each must be a whole number from 1 on')
-        if not 1 <= num_stages <= len(values):
-            raise ValueError(
-                f'num_stages={num_stages}, but {name} has {len(values)} entries: {tuple(values)}'
-            )
+        if num_stages > len(values):
+            raise ValueError(f'num_stages={num_stages}, but {name} has {len(values)} entries: {values}')
 
 
 def check_plugins(plugins: list[dict] | None, num_stages: int) -> None:
@@ -54,7 +49,8 @@ def check_plugins(plugins: list[dict] | None, num_stages: int) -> None:
     """
     for plugin in plugins or []:
         if plugin.get('stages') is not None:
-            check_per_stage(num_stages, **{"a plugin's stages": plugin['stages']})
+            stages = check("a plugin's stages", plugin['stages'], Sequence[bool], (True,) * num_stages)
+            check_per_stage(num_stages, **{"a plugin's stages": stages})
 
 
 def plugins_of_stage(plugins: list[dict] | None, stage: int) -> list[dict]:

@@ -182,8 +182,11 @@ def test_dilation_arguments_reach_the_blocks():
         (dict(num_stages=5), 'num_stages=5'),
         (dict(strides=(1, 2)), 'strides has 2 entries'),
         (dict(dilations=(1,)), 'dilations has 1 entries'),
-        (dict(strides=2), 'strides=2: it takes one for each of the 4 stages'),
-        (dict(dilations=(1, 1, 1, 0)), r'dilations=\(1, 1, 1, 0\): each'),
+        (dict(strides=2), r'Res2Net: strides=2 must be a list .*, such as \(1, 2, 2, 2\)'),
+        (
+            dict(dilations=(1, 1, 1, 0)),
+            r'dilations=\(1, 1, 1, 0\) must be .*each a whole number from 1 ',
+        ),
         (dict(out_indices=(4,)), r'out_indices=\(4,\)'),
         (dict(out_indices=()), r'out_indices=\(\)'),
         (dict(frozen_stages=5), 'frozen_stages=5'),
@@ -196,7 +199,10 @@ def test_dilation_arguments_reach_the_blocks():
             dict(plugins=[dict(stages=(True,)), dict(stages=(True,) * 4), {}]),
             "a plugin's stages has 1 entries",
         ),
-        (dict(plugins=[dict(stages=True)]), "a plugin's stages=True: it takes one for each of the 4"),
+        (
+            dict(plugins=[dict(stages=True)]),
+            "a plugin's stages=True must be a list .*True, True, True",
+        ),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
