@@ -82,6 +82,8 @@ def checked(block: Mapping[str, Parameter] = MappingProxyType({})) -> Callable:
                     arguments[name] = check(name, value, known[name].annotation, known[name].default)
                 _check_init_cfg(arguments.get('init_cfg') or [])
                 init(self, **arguments)
+                if empty := [name for name, p in self.named_parameters() if not p.numel()]:
+                    raise TypeError(f'{empty[0]} has no channels')
             except ValueError as error:
                 error.args = (f'{network}: {error}',)
                 raise

@@ -157,7 +157,8 @@ class StagedBackbone(Backbone):
 
         Args:
             x (Tensor): Images, (N, in_channels, H, W), normalized as the weights expect: the authors'
-                want RGB in 0 ... 1 less ImageNet's mean, divided by its standard deviation.
+                want RGB in 0 ... 1 less ImageNet's mean, divided by its standard deviation. Any size, down to
+                1x1, unless the normalization wants several values: BN in training, GN and IN always.
 
         Returns:
             tuple[Tensor]: The stages' feature maps, in their order, (N, C, H / stride, W / stride), rounded

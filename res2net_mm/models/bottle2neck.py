@@ -75,8 +75,8 @@ class Bottle2neck(BaseModule):
         init_cfg (dict, optional): Initialization config. Default: None.
 
     Raises:
-        ValueError: If ``base_width`` leaves no channel in a split, or a plugin's position is unknown; see
-            :func:`checked`, too.
+        ValueError: If ``base_width`` leaves no channel in a split, there is a stride but the block isn't a
+            first one, or a plugin's position is unknown; see :func:`checked`, too.
     """
 
     expansion = 4
@@ -113,6 +113,8 @@ class Bottle2neck(BaseModule):
         width = math.floor(planes * base_width / base_channels) * groups
         if width < 1:
             raise ValueError(f'base_width={base_width} leaves no channel in a split of {planes} planes')
+        if stride > 1 and scales > 1 and not first:
+            raise ValueError(f'stride={stride}: of several splits only a first block can have one')
         out_channels = planes * expansion
         dcn = dict(dcn) if dcn else None
         if dcn and dcn.pop('fallback_on_stride', False):

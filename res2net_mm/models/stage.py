@@ -38,7 +38,7 @@ def check_per_stage(num_stages: int, **arguments: Sequence) -> None:
     """
     for name, values in arguments.items():
         if num_stages > len(values):
-            raise ValueError(f'num_stages={num_stages}, but {name} has {len(values)} entries: {values}')
+            raise ValueError(f'{name} has {len(values)} entries: {values}, but there are {num_stages} stages')
 
 
 def check_plugins(plugins: list[dict] | None, num_stages: int) -> None:

@@ -179,7 +179,7 @@ def test_dilation_arguments_reach_the_blocks():
         (dict(depth=()), r'depth=\(\)'),
         (dict(depth=(3, 0, 6, 3)), 'depth'),
         (dict(depth='50'), "depth='50'"),
-        (dict(num_stages=5), 'num_stages=5'),
+        (dict(num_stages=5), r'depth has 4 entries: \(3, 4, 6, 3\), but there are 5 stages'),
         (dict(strides=(1, 2)), 'strides has 2 entries'),
         (dict(dilations=(1,)), 'dilations has 1 entries'),
         (dict(strides=2), r'Res2Net: strides=2 must be a list .*, such as \(1, 2, 2, 2\)'),
