@@ -77,7 +77,9 @@ def checked(block: Mapping[str, Parameter] = MappingProxyType({})) -> Callable:
                 raise TypeError(f'{network} got an unexpected argument {name!r}{hint}')
             try:
                 if pretrained is not None:
-                    raise ValueError(f'pretrained={pretrained!r} must be None; take init_cfg={PRETRAINED}')
+                    raise ValueError(
+                        f'pretrained={pretrained!r} must be None; the backbone takes init_cfg={PRETRAINED}'
+                    )
                 for name, value in arguments.items():
                     arguments[name] = check(name, value, known[name].annotation, known[name].default)
                 _check_init_cfg(arguments.get('init_cfg') or [])

@@ -219,21 +219,11 @@ class Bottle2neck(BaseModule):
 
 # What a network's users may say of its blocks; the network itself says the rest.
 BLOCK_ARGUMENTS = {
-    name: inspect.signature(Bottle2neck).parameters[name]
-    for name in (
-        'scales',
-        'base_width',
-        'groups',
-        'pool_at_stride_1',
-        'with_se',
-        'se_ratio',
-        'conv_cfg',
-        'norm_cfg',
-        'dcn',
-        'plugins',
-        'with_cp',
+    name: inspect.signature(Bottle2neck).parameters[name] for name in (
+        'scales', 'base_width', 'groups', 'pool_at_stride_1', 'with_se', 'se_ratio', 'conv_cfg', 'norm_cfg',
+        'dcn', 'plugins', 'with_cp',
     )
-}
+}  # fmt: skip
 
 
 def _contiguous(conv: nn.Module, args: tuple) -> tuple:

@@ -118,7 +118,7 @@ def test_each_of_all_wrong_arguments_is_named_or_works():
         (dict(init_cfg=dict(type='Kaiming', layr='Conv2d')), "init_cfg=.*argument 'layr'"),
         (
             dict(pretrained='open-mmlab://resnet50_v1c'),
-            r"pretrained='open-mmlab://resnet50_v1c' must be None; take init_cfg=dict\(type='Pretr",
+            r"pretrained='open-mmlab://resnet50_v1c' must be None; .* init_cfg=dict\(type='Pretrained', ",
         ),
     ],
 )
