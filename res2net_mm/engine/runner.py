@@ -17,10 +17,11 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from .. import preflight
+from .. import checks, preflight
 from ..cfg_options import CfgOptions
 from ..checkpoints import fetch, local_rank, read_meta, safe_loading
 from ..config import load_config
+from ..datasets.images import name_bad_images
 from ..errors import UserError
 from ..results.metrics import print_metrics
 from . import options
@@ -45,6 +46,8 @@ def parser(description: str) -> argparse.ArgumentParser:
         metavar='K=V',
         help='change the config, such as model.backbone.depth=101 train_dataloader.batch_size=4',
     )
+    parser.add_argument('--no-check', action='store_true', help='do not look through the data first')
+    parser.add_argument('--check-all', action='store_true', help='look for every image first, not for 200')
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
     return parser
 
@@ -142,6 +145,8 @@ def train(
     channels_last: bool = False,
     compile: bool = False,
     auto_scale_lr: bool = False,
+    no_check: bool = False,
+    check_all: bool = False,
 ) -> None:
     """Train a prepared config; the other arguments are options of ``tools/train.py``.
 
@@ -158,6 +163,8 @@ def train(
         resume = cfg.get('load_from') or 'auto'
     checkpoint = None if resume == 'auto' else resume
     preflight.check(cfg, 'train', checkpoint)
+    if not no_check:
+        checks.check(cfg, 'train', check_all)
     held = lock(cfg.work_dir) if first_process() else None  # noqa: F841 - until the process ends
     if resume:
         resume_from(cfg, checkpoint)
@@ -168,6 +175,7 @@ def train(
         )
     runner = SafeRunner.from_cfg(cfg)
     runner.strict = cfg.resume
+    name_bad_images(runner)
     if channels_last:  # how, not what, it learns: nothing for the config that the run writes down
         runner.register_hook(ChannelsLastHook())
     if compile:
@@ -218,6 +226,8 @@ def test(
     no_fuse: bool = False,
     half: bool = False,
     cuda_graph: bool = False,
+    no_check: bool = False,
+    check_all: bool = False,
 ) -> None:
     """Test a prepared config and print the metrics; the other arguments are those of ``tools/test.py``.
 
@@ -235,9 +245,12 @@ def test(
     if show_dir:
         options.draw(cfg, show_dir)
     preflight.check(cfg, 'test', checkpoint)
+    if not no_check:
+        checks.check(cfg, 'test', check_all)
     if out:
         options.dump(cfg, out)
     runner = SafeRunner.from_cfg(cfg)
+    name_bad_images(runner)
     recorded = record(runner, cfg_options)
     if not no_fuse:
         runner.register_hook(FuseHook(half, cuda_graph))

@@ -1,0 +1,194 @@
+"""Loading images, with every fault named."""
+
+import copy
+import io
+from pathlib import Path
+
+import mmcv
+import numpy as np
+from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
+from mmengine import fileio
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from PIL import Image
+
+from ..errors import UserError
+from ..registry import TRANSFORMS
+
+MAX_PIXELS = 2**28  # 16,384 x 16,384: 0.8 GB
+EXIF_ORIENTATION = 274
+SCOPES = ('', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpose', 'mmpretrain', 'res2net_mm')
+
+
+def image_size(content: bytes) -> tuple[int, int] | None:
+    """Width and height that an image's header claims, turned as EXIF says; None if Pillow doesn't know it."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # nothing is decoded here
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            turned = image.getexif().get(EXIF_ORIENTATION, 1) > 4
+            return image.size[::-1] if turned else image.size
+    except Exception:  # whatever a damaged header leads to
+        return None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def read_image(
+    path: str,
+    color_type: str = 'color',
+    backend: str = 'cv2',
+    max_pixels: int = MAX_PIXELS,
+    backend_args: dict | None = None,
+) -> np.ndarray:
+    """Read an image as mmcv does.
+
+    Returns:
+        np.ndarray: (H, W, 3), uint8, BGR, or as ``color_type`` of :func:`mmcv.imfrombytes` says.
+
+    Raises:
+        UserError: Naming the file, and why it can't be read.
+    """
+    try:
+        content = fileio.get(path, backend_args=backend_args)
+    except Exception as error:  # of any storage backend
+        raise UserError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
+    if not content:
+        raise UserError(f"{path} can't be read: it is empty (0 bytes)")
+    size = image_size(content)
+    if size and size[0] * size[1] > max_pixels:
+        raise UserError(
+            f'{path} claims {size[0]:,} x {size[1]:,} pixels; the most that is decoded is {max_pixels:,} '
+            "(max_pixels of the pipeline's res2net_mm.LoadImageFromFile)"
+        )
+    try:
+        image = mmcv.imfrombytes(content, flag=color_type, backend=backend)
+    except Exception:  # whatever the decoder raises
+        image = None
+    if image is None:
+        raise UserError(f"{path} can't be read: {_fault(content, size)}")
+    return image
+
+
+def _fault(content: bytes, size: tuple[int, int] | None) -> str:
+    if size is None:
+        return f'it is not an image, it begins with {content[:16]!r}'
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+    except Exception as error:
+        return f'it is damaged or cut off: {error}'
+    return 'it is damaged'
+
+
+@TRANSFORMS.register_module()
+class LoadImageFromFile(MMCVLoadImageFromFile):
+    """mmcv's and MMPose's loaders of images, but a file that can't be read is named, with the reason.
+
+    ``tools/train.py`` and ``tools/test.py`` read by it wherever a config says ``LoadImageFromFile`` or
+    ``LoadImage``. Configs keep those names: the toolboxes' inferencers look for them.
+
+    Args:
+        bad_images (str): 'stop' or, in training only, 'skip': another sample takes the place of an image that
+            can't be read. Default: 'stop'.
+        max_pixels (int): The most pixels an image may have; what its header says is looked at before it is
+            decoded. Default: 2^28.
+        skipped_file (str, optional): File to which a line is added for each image that is skipped.
+        args, kwargs: mmcv's.
+
+    Raises:
+        UserError: If an image can't be read and isn't to be skipped.
+    """
+
+    def __init__(
+        self,
+        *args,
+        bad_images: str = 'stop',
+        max_pixels: int = MAX_PIXELS,
+        skipped_file: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        if bad_images not in ('stop', 'skip'):
+            raise UserError(f"bad_images is {bad_images!r}; it must be 'stop' or 'skip'")
+        self.bad_images = bad_images
+        self.max_pixels = max_pixels
+        self.skipped_file = skipped_file
+
+    def transform(self, results: dict) -> dict | None:
+        """Load the image that ``img_path`` names, unless there is one as ``img`` (in inference)."""
+        if 'img' not in results:
+            try:
+                results['img'] = read_image(
+                    results['img_path'],
+                    self.color_type,
+                    self.imdecode_backend,
+                    self.max_pixels,
+                    self.backend_args,
+                )
+            except UserError as error:
+                if self.bad_images == 'stop' and not self.ignore_empty:
+                    raise
+                if self.skipped_file:
+                    with open(self.skipped_file, 'a') as file:  # one write a line: workers don't mix theirs
+                        file.write(' '.join(str(error).split()) + '\n')
+                return None
+        if self.to_float32:
+            results['img'] = results['img'].astype(np.float32)
+        results.setdefault('img_path', None)
+        results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
+        return results
+
+
+class SkippedImagesHook(Hook):
+    """Logs the images that were skipped, at the end of an epoch and before an evaluation.
+
+    Args:
+        file (Path): Where the loaders of all workers and ranks write them.
+    """
+
+    def __init__(self, file: Path):
+        self.file = file
+        self.known = set(file.read_text().splitlines()) if file.exists() else set()
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Log those that are new."""
+        if not is_main_process() or not self.file.exists():
+            return
+        new = sorted(set(self.file.read_text().splitlines()) - self.known)
+        if new:
+            self.known.update(new)
+            some = '\n  '.join(new[:20] + ['...'] * (len(new) > 20))
+            runner.logger.warning(
+                f'{len(new):,} images were skipped, other samples took their places; all are in {self.file}:'
+                f'\n  {some}'
+            )
+
+    def before_val(self, runner: Runner) -> None:
+        """Log those that are new: training by iterations has one epoch only."""
+        self.after_train_epoch(runner)
+
+
+def name_bad_images(runner: Runner) -> None:
+    """Have a runner's pipelines load images by this module's loader; call it before the loops are built."""
+    build = runner.build_dataloader
+    skipped = Path(runner.work_dir, 'skipped_images.txt')
+
+    def build_dataloader(dataloader, *args, **kwargs):
+        if isinstance(dataloader, dict):
+            _replace(dataloader := copy.deepcopy(dataloader), str(skipped))
+        return build(dataloader, *args, **kwargs)
+
+    runner.build_dataloader = build_dataloader
+    runner.register_hook(SkippedImagesHook(skipped))
+
+
+def _replace(node, skipped: str) -> None:
+    if isinstance(node, dict):
+        scope, _, kind = str(getattr(node.get('type'), '__name__', node.get('type'))).rpartition('.')
+        if kind in ('LoadImageFromFile', 'LoadImage') and scope in SCOPES:
+            node.update(type='res2net_mm.LoadImageFromFile', skipped_file=skipped)
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for each in node:
+            _replace(each, skipped)

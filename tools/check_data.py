@@ -1,0 +1,34 @@
+#!/usr/bin/env python
+"""Look through all data of a config, every image decoded. Exits with 1 if there are errors."""
+
+import argparse
+import sys
+
+from res2net_mm.cfg_options import CfgOptions
+from res2net_mm.checks.contents import report
+from res2net_mm.checks.decoding import look_closely
+from res2net_mm.config import load_config
+from res2net_mm.errors import UserError
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file, or res2net_mm::NAME.py for a shipped one')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=CfgOptions, metavar='K=V', help='change the config'
+    )
+    return parser.parse_args()
+
+
+if __name__ == '__main__':
+    args = parse_args()
+    try:
+        found = look_closely(load_config(args.config, args.cfg_options))
+    except UserError as error:
+        print(f'check_data.py: error: {error}', file=sys.stderr)
+        sys.exit(2)
+    for kind in ('warnings', 'errors'):
+        print(f'\n{kind}:\n{report(found, kind) or "  none"}')
+    images = sum(len(problems.samples) for problems in found.values())
+    print(f'\n{images:,} images in {len(found) - 1} data sets')
+    sys.exit(1 if report(found, 'errors') else 0)
