@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -23,15 +24,12 @@ def read_json(file: str | Path):
     content = Path(file).read_bytes()
     if content.startswith(b'\xef\xbb\xbf'):
         raise UserError('the file begins with a byte order mark; save it as UTF-8 without one')
-    gc.disable()  # which would look through millions of new objects, time and again
     try:
         return json.loads(content)
     except RecursionError:
         raise UserError('the JSON nests too deep to be read') from None
     except ValueError as error:
         raise UserError(f'not JSON: {error}') from None
-    finally:
-        gc.enable()
 
 
 def check_coco(
@@ -56,6 +54,7 @@ def check_coco(
         filter_cfg (dict, optional): The data set's: ``min_size``, ``filter_empty_gt``. Default: None.
     """
     problems = Problems()
+    gc.disable()  # which would look through millions of new objects, time and again
     try:
         data = read_json(file)
         if not isinstance(data, dict):
@@ -65,6 +64,8 @@ def check_coco(
         problems.error(str(error))
     except (TypeError, ValueError, KeyError, AttributeError) as error:  # of a shape that nobody thought of
         problems.error(f"not COCO's format: {type(error).__name__}: {error}")
+    finally:
+        gc.enable()
     return problems
 
 
@@ -81,10 +82,8 @@ def _check(data, problems, classes, image_root, masks, key_points, annotated, fi
     sizeless = [i['file_name'] for i in images if not all(_is_size(i[key]) for key in ('width', 'height'))]
     problems.error('images have a width or height that is no positive number', sizeless)
     problems.samples = [
-        Sample(f'{image_root.rstrip("/")}/{i["file_name"]}' if image_root else i['file_name'],
-               (i['width'], i['height']))
-        for i in images
-    ]  # fmt: skip
+        Sample(os.path.join(image_root, i['file_name']), (i['width'], i['height'])) for i in images
+    ]
     if not images:
         problems.error('there are no images in it')
     if sizeless or not images:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import torch
+import numpy as np
 from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
@@ -134,12 +134,9 @@ def _datasets(node, where: str) -> Iterator[tuple[str, dict]]:
 def _heads(model: dict) -> Iterator[tuple[str, int]]:
     for path, node in walk(model, ('model',)):
         key = next((str(p) for p in reversed(path) if isinstance(p, str)), '')
-        if (
-            key.endswith('head')
-            and key not in ('rpn_head', 'semantic_head')
-            and isinstance(node.get('num_classes'), int)
-        ):
-            yield '.'.join(map(str, path)), node['num_classes']
+        number = node.get('num_classes')
+        if key.endswith('head') and key not in ('rpn_head', 'semantic_head') and isinstance(number, int):
+            yield '.'.join(map(str, path)), number
 
 
 def _check_heads(heads: dict[str, int], classes, problems: Problems) -> None:
@@ -179,8 +176,8 @@ def check_dataset(dataset, node: dict, cfg: Config, phase: str, every: bool = Fa
     elif reader == parsed == 'BaseCocoStyleDataset':
         count = dataset.metainfo.get('num_keypoints')
         problems = _cached(check_coco, root, every, file, None, images, False, count, annotated)
-        if dataset.bbox_file:
-            _check_detections(dataset.bbox_file, problems)
+        if dataset.bbox_file and not problems.errors:
+            _check_detections(dataset.bbox_file, file, problems)
     elif reader == 'XMLDataset' and parsed == 'XMLDataset':
         folders = [os.path.join(dataset.sub_data_root, f) for f in (dataset.ann_subdir, dataset.img_subdir)]
         problems = check_voc(file, list(classes), *folders, annotated, every)
@@ -223,15 +220,18 @@ def _mask_fault(dataset, node: dict) -> Callable[[Sample], str | None] | None:
     return partial(mask_fault, load=load, info=info, classes=len(classes))
 
 
-def _check_detections(file: str, problems: Problems) -> None:
+def _check_detections(file: str, ann_file: str, problems: Problems) -> None:
     detections = read_json(file)
     if not isinstance(detections, list) or not all(isinstance(d, dict) for d in detections):
         raise UserError(f'{file} is not a list of detections')
-    boxes = torch.tensor([[*d['bbox'][:4], d['score']] for d in detections if d['category_id'] == 1])
-    if not len(boxes):
+    persons = [d for d in detections if d['category_id'] == 1]
+    if not persons:
         problems.error(f'{file} has no person (category_id 1)')
-    elif not boxes.isfinite().all():
+    elif not np.isfinite([[*d['bbox'][:4], d['score']] for d in persons]).all():
         problems.error(f'{file} has boxes or scores that are not finite numbers')
+    known = {image['id'] for image in read_json(ann_file)['images']}
+    stray = sorted({d['image_id'] for d in persons} - known)
+    problems.error(f'images that {file} has persons of are unknown (image ids)', stray)
 
 
 def _cached(function: Callable[..., Problems], root: str, every: bool, file: str, *arguments) -> Problems:

@@ -26,7 +26,8 @@ def image_size(content: bytes) -> tuple[int, int] | None:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # nothing is decoded here
     try:
         with Image.open(io.BytesIO(content)) as image:
-            turned = image.getexif().get(EXIF_ORIENTATION, 1) > 4
+            # Where the header has no EXIF, Pillow decodes a whole PNG to look for one behind the pixels.
+            turned = 'exif' in image.info and image.getexif().get(EXIF_ORIENTATION, 1) > 4
             return image.size[::-1] if turned else image.size
     except Exception:  # whatever a damaged header leads to
         return None

@@ -1,0 +1,290 @@
+"""Each row breaks a small valid data set in one way: what is said of it, and whether it stops a run."""
+
+import copy
+import json
+from functools import cache
+
+import cv2
+import numpy as np
+import pytest
+
+from res2net_mm import checks
+from res2net_mm.checks import contents
+from res2net_mm.config import load_config
+from res2net_mm.errors import UserError
+
+NAN = float('nan')
+PEOPLE = [5.0, 5.0, 2] * 17
+
+
+def coco():
+    images = [dict(id=i, file_name=f'{i}.jpg', width=80, height=60) for i in (1, 2, 3)]
+    polygon = [[10, 10, 30, 10, 30, 30]]
+    annotations = [
+        dict(id=10 + i, image_id=i, category_id=1 + i % 2, bbox=[10, 10, 20, 20], area=200, iscrowd=0,
+             segmentation=polygon, keypoints=PEOPLE, num_keypoints=17)
+        for i in (1, 2, 3)
+    ]  # fmt: skip
+    return dict(
+        images=images, annotations=annotations, categories=[dict(id=1, name='cat'), dict(id=2, name='dog')]
+    )
+
+
+@pytest.fixture
+def root(tmp_path):
+    for split in ('train', 'val'):
+        (tmp_path / split).mkdir()
+        for i in (1, 2, 3):
+            cv2.imwrite(str(tmp_path / split / f'{i}.jpg'), np.full((60, 80, 3), 99, np.uint8))
+        write(tmp_path, split, coco())
+    return tmp_path
+
+
+def write(root, split, data):
+    (root / f'{split}.json').write_text(data if isinstance(data, str) else json.dumps(data))
+
+
+load = cache(load_config)
+
+
+def configured(root, name='mask_rcnn_r2n50_coco.py', classes=('cat', 'dog'), heads=2):
+    cfg = copy.deepcopy(load(f'res2net_mm::{name}'))
+    for phase, split in dict(train='train', val='val', test='val').items():
+        dataset = cfg[f'{phase}_dataloader'].dataset
+        dataset.update(data_root=f'{root}/', ann_file=f'{split}.json', data_prefix=dict(img=f'{split}/'))
+        if 'mask' in name:
+            dataset.metainfo = dict(classes=classes)
+        elif phase != 'train':
+            dataset.bbox_file = None
+    if 'mask' in name:
+        cfg.model.roi_head.bbox_head.num_classes = cfg.model.roi_head.mask_head.num_classes = heads
+    return cfg
+
+
+def said(cfg, kind='errors', phases=('train', 'val'), every=False):
+    return contents.report(checks.look(cfg, phases, every), kind)
+
+
+def each(name, **values):
+    """Change an entry, the first, of a list in the JSON."""
+    return lambda data: data[name][0].update(values)
+
+
+def without(name, key):
+    return lambda data: data.update(
+        {name: [{k: v for k, v in data[name][0].items() if k != key}, *data[name][1:]]}
+    )
+
+
+def doubled(name):
+    return lambda data: data[name].append(copy.deepcopy(data[name][0]))
+
+
+def test_a_valid_data_set_passes(root):
+    for name in ('mask_rcnn_r2n50_coco.py', 'simplebaseline_r2n50_coco.py'):
+        for kind in ('errors', 'warnings'):
+            assert said(configured(root, name), kind, ('train', 'val', 'test'), True) == ''
+
+
+ERRORS = {
+    'NaN in a box': (each('annotations', bbox=[NAN, 1, 2, 3]), '1 boxes or areas are not finite'),
+    'infinity in a box': (
+        each('annotations', bbox=[1, 1, float('inf'), 3]),
+        'finite numbers (annotation ids): 11',
+    ),
+    'a box of three': (
+        each('annotations', bbox=[1, 2, 3]),
+        '1 annotations have a bbox that is not [x, y, width',
+    ),
+    'a box of words': (each('annotations', bbox=['a', 'b', 'c', 'd']), "not COCO's format: ValueError"),
+    'no box': (without('annotations', 'bbox'), '1 annotations have no bbox: id 11'),
+    'no area': (without('annotations', 'area'), '1 annotations have no area'),
+    'no category': (without('annotations', 'category_id'), '1 annotations have no category_id'),
+    'no width': (without('images', 'width'), '1 images have no width: 1.jpg'),
+    'no height': (without('images', 'height'), '1 images have no height: 1.jpg'),
+    'width of zero': (each('images', width=0), 'width or height that is no positive number: 1.jpg'),
+    'height is None': (each('images', height=None), 'width or height that is no positive number: 1.jpg'),
+    'no file name': (without('images', 'file_name'), '1 images have no file_name: id 1'),
+    'an image twice': (doubled('images'), '1 ids of images appear more than once: 1'),
+    'an annotation twice': (doubled('annotations'), '1 ids of annotations appear more than once: 11'),
+    'a category twice': (doubled('categories'), '1 ids of categories appear more than once: 1'),
+    'an unknown image': (each('annotations', image_id=9), '1 annotations are of images'),
+    'ids as text': (each('images', id='1'), '1 annotations are of images'),
+    'no annotations': (lambda data: data.pop('annotations'), 'none of its 0 annotations is of a class'),
+    'no images': (lambda data: data.update(images=[]), 'there are no images in it'),
+    'a missing image': (each('images', file_name='9.jpg'), '1 of 3 files looked for are missing'),
+    'a path that leads out': (each('images', file_name='../../x.jpg'), '1 paths lead out of the data root'),
+    'an absolute path': (each('images', file_name='/etc/hosts'), '1 paths lead out of the data root'),
+    'NaN in a polygon': (
+        each('annotations', segmentation=[[1, 2, NAN, 4, 5, 6]]),
+        '1 polygons have a coordinate',
+    ),
+    'infinity in a polygon': (
+        each('annotations', segmentation=[[1, float('inf'), 3, 4, 5, 6]]),
+        '1 polygons have',
+    ),
+    'a polygon far off': (each('annotations', segmentation=[[1, 1e12, 3, 4, 5, 6]]), '1 polygons have'),
+    'no mask': (
+        without('annotations', 'segmentation'),
+        '1 annotations have no segmentation, which masks need',
+    ),
+    'a mask of another size': (
+        each('annotations', segmentation=dict(size=[9, 9], counts='abc')),
+        '1 run-length masks have not the size of their image',
+    ),
+    'all images too small': (
+        lambda data: [image.update(height=20) for image in data['images']],
+        'no image is left: filter_cfg drops those of less than 32 pixels',
+    ),
+    'a list of annotations': (lambda data: json.dumps(data['annotations']), 'a list in place of a dict'),
+    'words for annotations': (
+        lambda data: data.update(annotations=['x']),
+        'annotations is not a list of dicts',
+    ),
+    'cut off': (lambda data: json.dumps(data)[:-9], 'not JSON: '),
+    'empty': (lambda data: ' ', 'not JSON: '),
+    'a byte order mark': (lambda data: '\ufeff' + json.dumps(data), 'begins with a byte order mark'),
+    'nested too deep': (lambda data: '[' * 200_000, 'nests too deep'),
+}
+
+
+@pytest.mark.parametrize('fault', ERRORS)
+def test_errors(fault, root):
+    change, text = ERRORS[fault]
+    data = coco()
+    result = change(data)
+    write(root, 'train', result if isinstance(result, str) else data)
+    found = said(configured(root))
+    assert text in found and f'train_dataloader.dataset ({root}/train.json)' in found
+
+
+WARNINGS = {
+    'a box without area': (each('annotations', bbox=[1, 1, 0, 5]), '1 boxes have no area'),
+    'a box of negative width': (each('annotations', bbox=[9, 1, -3, 5]), '1 boxes have no area'),
+    'a box outside': (each('annotations', bbox=[200, 1, 9, 5]), '1 boxes are outside of their image'),
+    'a box beyond the edge': (each('annotations', bbox=[60, 1, 60, 5]), '1 boxes reach beyond their image'),
+    'another category': (
+        each('annotations', category_id=7),
+        'no classes of the config and left out: id 7 (1)',
+    ),
+    'categories in another order': (
+        lambda data: data['categories'].reverse(),
+        "metainfo=dict(classes=('dog', 'cat",
+    ),
+}
+
+
+@pytest.mark.parametrize('fault', WARNINGS)
+def test_warnings_stop_nothing(fault, root):
+    change, text = WARNINGS[fault]
+    data = coco()
+    change(data)
+    for split in ('train', 'val'):
+        write(root, split, data)
+    assert said(configured(root)) == '' and text in said(configured(root), 'warnings')
+
+
+CONFIGS = {
+    'other classes': (
+        dict(classes=('person', 'car')),
+        'classes of the file: cat, dog\n    classes of the config: person, car',
+    ),
+    'one class as text': (dict(classes='cat'), "classes=('cat',)"),
+    'heads of 80 classes': (
+        dict(heads=80),
+        'model.roi_head.bbox_head.num_classes=80, model.roi_head.mask_head.'
+        'num_classes=80, but the data have 2 classes (cat, dog): set num_classes=2',
+    ),
+    'heads of one class less': (dict(heads=1), 'num_classes=1, but the data have 2 classes'),
+}
+
+
+@pytest.mark.parametrize('fault', CONFIGS)
+def test_configs_that_do_not_fit(fault, root):
+    arguments, text = CONFIGS[fault]
+    assert text in said(configured(root, **arguments))
+
+
+KEY_POINTS = {
+    'NaN': (each('annotations', keypoints=[NAN] * 51), '1 annotations have a key point that is not a finite'),
+    'other number': (each('annotations', keypoints=PEOPLE[:-3]), '1 annotations have not 17 key points'),
+    'none': (lambda data: [a.pop('keypoints') for a in data['annotations']], 'no annotation has key points'),
+}
+
+
+@pytest.mark.parametrize('fault', KEY_POINTS)
+def test_key_points(fault, root):
+    change, text = KEY_POINTS[fault]
+    data = coco()
+    change(data)
+    write(root, 'train', data)
+    assert text in said(configured(root, 'simplebaseline_r2n50_coco.py'))
+
+
+def test_detected_persons(root):
+    cfg = configured(root, 'simplebaseline_r2n50_coco.py')
+    cfg.val_dataloader.dataset.bbox_file = str(root / 'found.json')
+    for found, text in (
+        (dict(image_id=1, category_id=2, bbox=[1, 2, 3, 4], score=0.5), 'has no person'),
+        (dict(image_id=1, category_id=1, bbox=[1, NAN, 3, 4], score=0.5), 'not finite numbers'),
+        (dict(image_id=8, category_id=1, bbox=[1, 2, 3, 4], score=0.5), 'are unknown (image ids): 8'),
+        ('x', 'is not a list of detections'),
+    ):
+        (root / 'found.json').write_text(json.dumps([found]))
+        assert text in said(cfg, phases=('val',))
+
+
+def test_labels_of_training_and_evaluation_mean_the_same(root):
+    data = coco()
+    data['categories'] = data['categories'][1:]
+    data['annotations'] = data['annotations'][:1]
+    write(root, 'val', data)
+    assert 'labels mean other classes in train_dataloader.dataset than in val' in said(configured(root))
+
+
+def test_an_evaluation_needs_no_annotations_where_results_are_submitted(root):
+    data = coco() | dict(annotations=[])
+    write(root, 'val', data)
+    cfg = configured(root)
+    assert 'none of its 0 annotations' in said(cfg, phases=('test',))
+    cfg.test_evaluator = dict(cfg.test_evaluator, format_only=True)
+    assert said(cfg, phases=('test',)) == ''
+
+
+def test_every_image_or_a_sample(root):
+    data = coco()
+    data['images'] = [dict(id=i, file_name=f'{i}.jpg', width=80, height=60) for i in range(1, 1001)]
+    write(root, 'train', data)
+    assert '200 of 200' not in said(configured(root)) and 'of 200 files looked for' in said(configured(root))
+    assert '997 of 1,000 files looked for are missing' in said(configured(root), every=True)
+
+
+def test_a_large_file_is_read_once(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(contents, 'CACHED_FROM', 0)
+    monkeypatch.setattr(contents, 'CACHE', tmp_path / 'cache')
+    data = coco()
+    each('annotations', bbox=[1, 1, 0, 5])(data)
+    write(root, 'train', data)
+    first = said(configured(root), 'warnings')
+    assert '1 boxes have no area' in first and len(list((tmp_path / 'cache').iterdir())) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(contents, 'check_coco', None)  # not called again
+        assert said(configured(root), 'warnings') == first
+    (root / 'train' / '2.jpg').unlink()
+    assert '1 of 3 files looked for are missing' in said(configured(root))  # images are always looked for
+    each('annotations', bbox=[1, 1, 0, 5], area=NAN)(data)
+    write(root, 'train', data)
+    assert 'not finite' in said(configured(root))
+    for file in (tmp_path / 'cache').iterdir():
+        file.write_text('{torn')
+    assert 'not finite' in said(configured(root))
+
+
+def test_check_prints_warnings_and_raises_errors(root, capsys):
+    data = coco()
+    each('annotations', bbox=[1, 1, 0, 5])(data)
+    write(root, 'train', data)
+    checks.check(configured(root), 'train')
+    assert capsys.readouterr().err.count('1 boxes have no area') == 1
+    with pytest.raises(UserError, match=r"can't be used(.|\n)*num_classes=2(.|\n)*--no-check"):
+        checks.check(configured(root, heads=7), 'train')
