@@ -62,7 +62,7 @@ def check_coco(
         _check(data, problems, classes, image_root, masks, key_points, annotated, filter_cfg or {})
     except UserError as error:
         problems.error(str(error))
-    except (TypeError, ValueError, KeyError, AttributeError) as error:  # of a shape that nobody thought of
+    except Exception as error:  # whatever comes of a shape that nobody thought of
         problems.error(f"not COCO's format: {type(error).__name__}: {error}")
     finally:
         gc.enable()
@@ -92,6 +92,7 @@ def _check(data, problems, classes, image_root, masks, key_points, annotated, fi
     problems.error('annotations are of images that the file lacks (annotation ids)', stray)
     annotations = [a for a in annotations if a['image_id'] in by_id]
     if key_points is None:
+        _check_boxes(annotations, by_id, problems)  # MMDetection reads those of all categories
         annotations = _of_classes(annotations, categories, classes, problems, annotated)
         sizes = [min(i['width'], i['height']) for i in images]
         filled = {a['image_id'] for a in annotations if not a.get('ignore')}
@@ -112,7 +113,7 @@ def _check(data, problems, classes, image_root, masks, key_points, annotated, fi
         problems.error('annotations have a key point that is not a finite number', bad)
         if annotated and not any(max(a['keypoints'], default=0) > 0 for a in annotations):
             problems.error('no annotation has key points')
-    _check_boxes(annotations, by_id, problems)
+        _check_boxes(annotations, by_id, problems)
     _check_masks(annotations, by_id, masks, problems)
 
 
@@ -189,17 +190,20 @@ def _check_masks(annotations, by_id, masks, problems) -> None:
     if masks:
         without = [a['id'] for a in annotations if not a.get('segmentation')]
         problems.error('annotations have no segmentation, which masks need (annotation ids)', without)
-    far, other = [], []
+    far, wrong = [], []
     for annotation in annotations:
-        shape = annotation.get('segmentation')
+        shape = annotation.get('segmentation') or []
         if isinstance(shape, dict):
-            image = by_id[annotation['image_id']]
-            if list(shape.get('size', ())) != [image['height'], image['width']] or 'counts' not in shape:
-                other.append(annotation['id'])
-        elif isinstance(shape, list):
+            image, counts = by_id[annotation['image_id']], shape.get('counts')
+            if shape.get('size') != [image['height'], image['width']] or not isinstance(counts, (list, str)):
+                wrong.append(annotation['id'])
+            continue
+        try:
             for polygon in shape:
                 # A sum is NaN if a number is; comparisons with NaN are false.
                 if polygon and not (-FAR < min(polygon) and max(polygon) < FAR and sum(polygon) < np.inf):
                     far.append(annotation['id'])
+        except TypeError:
+            wrong.append(annotation['id'])
     problems.error('polygons have a coordinate that is not a finite number, or far off (annotation ids)', far)
-    problems.error('run-length masks have not the size of their image (annotation ids)', other)
+    problems.error('masks are neither polygons nor run lengths of the image size (annotation ids)', wrong)

@@ -2,11 +2,13 @@
 
 import copy
 import json
+import random
 from functools import cache
 
 import cv2
 import numpy as np
 import pytest
+from mmengine.registry import DATASETS, DefaultScope
 
 from res2net_mm import checks
 from res2net_mm.checks import contents
@@ -130,7 +132,7 @@ ERRORS = {
     ),
     'a mask of another size': (
         each('annotations', segmentation=dict(size=[9, 9], counts='abc')),
-        '1 run-length masks have not the size of their image',
+        '1 masks are neither polygons nor run lengths of the image size',
     ),
     'all images too small': (
         lambda data: [image.update(height=20) for image in data['images']],
@@ -181,7 +183,50 @@ def test_warnings_stop_nothing(fault, root):
     change(data)
     for split in ('train', 'val'):
         write(root, split, data)
-    assert said(configured(root)) == '' and text in said(configured(root), 'warnings')
+    cfg = configured(root)
+    assert said(cfg) == '' and text in said(cfg, 'warnings')
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert [len(dataset[i]['inputs']) for i in range(len(dataset))] == [3] * len(dataset)
+
+
+@pytest.mark.parametrize('cases', [50, pytest.param(2000, marks=pytest.mark.slow)])
+def test_what_passes_is_read_by_mmdet(cases, root):
+    """Files with values of any kind anywhere: an error is said, or MMDetection reads the file."""
+    odd = [
+        None,
+        'x',
+        '',
+        -1,
+        0,
+        10**400,
+        NAN,
+        [],
+        {},
+        [[]],
+        [NAN],
+        True,
+        1e308,
+        dict(counts=1),
+        [[1, 2, 3, 4, 5, 6]],
+    ]
+    rng, cfg, passed = random.Random(0), configured(root), 0
+    for _ in range(cases):
+        data = coco()
+        for _ in range(rng.randint(1, 3)):
+            entries = [
+                e for v in data.values() for e in (v if isinstance(v, list) else ()) if isinstance(e, dict)
+            ]
+            entry = data if rng.random() < 0.05 else rng.choice(entries or [data])
+            if entry:
+                entry[rng.choice([*entry])] = rng.choice(odd)
+        write(root, 'train', data)
+        if not said(cfg, phases=('train',)):
+            with DefaultScope.overwrite_default_scope('mmdet'):
+                dataset = DATASETS.build(cfg.train_dataloader.dataset)
+            assert [len(dataset[i]['inputs']) for i in range(len(dataset))] == [3] * len(dataset), data
+            passed += 1
+    assert passed > 2
 
 
 CONFIGS = {
