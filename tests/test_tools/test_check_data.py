@@ -79,3 +79,19 @@ def test_check_data_decodes_everything(faulty, run, tmp_path):
     shutil.rmtree(folder)
     result = run('check_data.py', config)
     assert result.returncode == 2 and 'check_data.py: error: data not found' in result.stderr
+
+
+def test_an_image_that_cannot_be_read_is_named_or_skipped(faulty, run, tmp_path):
+    config, data, write = faulty
+    bad = tmp_path / 'data/coco/train2017' / data['images'][0]['file_name']
+    bad.write_bytes(bad.read_bytes()[:200])
+    result = run('train.py', config, '--cfg-options', 'train_dataloader.num_workers=1')
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith(f"train.py: error: {bad} can't be read: it is ")
+    load = 'train_dataloader.dataset.pipeline.0'
+    options = [f'{load}.type=res2net_mm.LoadImageFromFile', f'{load}.bad_images=skip']
+    result = run('train.py', config, '--work-dir', 'run', '--cfg-options', *options)
+    assert result.returncode == 0, result.stderr[-3000:]
+    file = tmp_path / 'run' / 'skipped_images.txt'
+    skipped = f'1 images were skipped, other samples took their places; all are in {file}:\n  {bad}'
+    assert result.stdout.count(skipped) == 1
