@@ -91,9 +91,10 @@ def _check(data, problems, classes, image_root, masks, key_points, annotated, fi
     stray = [a['id'] for a in annotations if a['image_id'] not in by_id]
     problems.error('annotations are of images that the file lacks (annotation ids)', stray)
     annotations = [a for a in annotations if a['image_id'] in by_id]
+    counts = Counter(a['category_id'] for a in annotations)
     if key_points is None:
         _check_boxes(annotations, by_id, problems)  # MMDetection reads those of all categories
-        annotations = _of_classes(annotations, categories, classes, problems, annotated)
+        annotations = _of_classes(annotations, categories, counts, classes, problems, annotated)
         sizes = [min(i['width'], i['height']) for i in images]
         filled = {a['image_id'] for a in annotations if not a.get('ignore')}
         keep_empty = not filter_cfg.get('filter_empty_gt')
@@ -118,7 +119,7 @@ def _check(data, problems, classes, image_root, masks, key_points, annotated, fi
 
 
 def _entries(data: dict, name: str, needed: set[str], problems: Problems) -> list[dict]:
-    entries = data.get(name) or []
+    entries = data.get(name, [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise UserError(f"not COCO's format: {name} is not a list of dicts")
     whole = [entry for entry in entries if needed <= entry.keys()]
@@ -134,10 +135,9 @@ def _is_size(value) -> bool:
     return isinstance(value, (int, float)) and 0 < value < FAR
 
 
-def _of_classes(annotations, categories, classes, problems, annotated) -> list[dict]:
+def _of_classes(annotations, categories, counts, classes, problems, annotated) -> list[dict]:
     """Those of the config's classes; how they fit the file's categories."""
     names = {category['id']: category['name'] for category in categories}
-    counts = Counter(a['category_id'] for a in annotations)
     own = list(names.values())
     classes = own if classes is None else classes
     wanted = {i for i, name in names.items() if name in classes}

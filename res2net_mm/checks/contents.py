@@ -25,7 +25,7 @@ from .problems import MASKS, Problems, Sample, some, spread
 from .voc import check_voc
 
 CACHED_FROM = 2**20  # bytes: smaller files are read at once
-CACHE = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache', 'res2net_mm', 'checks')
+CACHE = Path(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'res2net_mm', 'checks')
 
 
 def check(cfg: Config, mode: str, every: bool = False) -> None:

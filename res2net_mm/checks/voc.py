@@ -91,24 +91,26 @@ def _parse(root: ET.Element) -> tuple[tuple[int, int] | None, list]:
     size, objects = root.find('size'), []
     shape = None
     if size is not None:
-        shape = tuple(int(_number(size, key)) for key in ('width', 'height'))
+        shape = tuple(_number(size, key, int) for key in ('width', 'height'))
         if min(shape) <= 0:
             raise UserError('width or height is not positive')
     for node in root.findall('object'):
         box = node.find('bndbox')
         if box is None or not node.findtext('name'):
             raise UserError('an object has no name or no bndbox')
+        if node.find('difficult') is not None:
+            _number(node, 'difficult', int)
         objects.append(
             (node.findtext('name'), tuple(_number(box, key) for key in ('xmin', 'ymin', 'xmax', 'ymax')))
         )
     return shape, objects
 
 
-def _number(node: ET.Element, key: str) -> float:
+def _number(node: ET.Element, key: str, kind: type = float) -> float:
     try:
-        value = float(node.findtext(key))
+        value = kind(node.findtext(key))
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise UserError(f'{node.tag} has no finite number as {key}')
+        raise UserError(f'{node.tag} has no {"whole" if kind is int else "finite"} number as {key}')
     return value

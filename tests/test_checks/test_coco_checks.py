@@ -114,6 +114,11 @@ ERRORS = {
     'an unknown image': (each('annotations', image_id=9), '1 annotations are of images'),
     'ids as text': (each('images', id='1'), '1 annotations are of images'),
     'no annotations': (lambda data: data.pop('annotations'), 'none of its 0 annotations is of a class'),
+    'annotations are null': (
+        lambda data: data.update(annotations=None),
+        'annotations is not a list of dicts',
+    ),
+    'a category id of no kind': (each('annotations', category_id={}), "not COCO's format: TypeError"),
     'no images': (lambda data: data.update(images=[]), 'there are no images in it'),
     'a missing image': (each('images', file_name='9.jpg'), '1 of 3 files looked for are missing'),
     'a path that leads out': (each('images', file_name='../../x.jpg'), '1 paths lead out of the data root'),

@@ -101,7 +101,12 @@ VOC = {
     'a file of the system': (xml('<!DOCTYPE a SYSTEM "file:///etc/hosts"><a/>'), 'which is refused: 1.xml'),
     'nested deep': (xml('<a>' * 10_000), '1 XML files are faulty, not XML: '),
     'width of zero': (replace(width=0), 'width or height is not positive: 1.xml'),
-    'no width': (xml(XML.replace('<width>80</width>', '')), 'size has no finite number as width'),
+    'no width': (xml(XML.replace('<width>80</width>', '')), 'size has no whole number as width'),
+    'width of half a pixel': (replace(width=79.5), 'size has no whole number as width'),
+    'an empty difficult': (
+        xml(XML.replace('<bndbox>', '<difficult/><bndbox>')),
+        'object has no whole number as difficult',
+    ),
     'NaN in a box': (replace(xmin='nan'), 'bndbox has no finite number as xmin'),
     'infinity in a box': (replace(xmax='inf'), 'bndbox has no finite number as xmax'),
     'a word in a box': (replace(ymin='five'), 'bndbox has no finite number as ymin'),
