@@ -7,7 +7,7 @@ SEEDS := 0 1 2
 # OpenMP threads that spin while they wait make training on a busy CPU several times slower.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help env demo demos digits test gpu-check lint clean
+.PHONY: help env demo demos digits test test-slow gpu-check lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\): .*## /make \1\t/p' Makefile
@@ -41,6 +41,9 @@ $(CURVES): | digits-data
 .PHONY: digits-data
 digits-data: env
 	$(PY) demo/make_data.py data/demo
+
+test-slow: env  ## the tests that take minutes
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile -m slow
 
 test: env  ## run the tests
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile

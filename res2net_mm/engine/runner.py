@@ -163,8 +163,6 @@ def train(
         resume = cfg.get('load_from') or 'auto'
     checkpoint = None if resume == 'auto' else resume
     preflight.check(cfg, 'train', checkpoint)
-    if not no_check:
-        checks.check(cfg, 'train', check_all)
     held = lock(cfg.work_dir) if first_process() else None  # noqa: F841 - until the process ends
     if resume:
         resume_from(cfg, checkpoint)
@@ -173,6 +171,8 @@ def train(
             f'{saved[-1]} is of an earlier training: --resume goes on with it, --work-dir starts another one '
             'elsewhere, and deleting the folder gives it up'
         )
+    if not no_check:
+        checks.check(cfg, 'train', check_all)
     runner = SafeRunner.from_cfg(cfg)
     runner.strict = cfg.resume
     name_bad_images(runner)
