@@ -1,0 +1,57 @@
+"""Which format of labels a folder holds."""
+
+from pathlib import Path
+
+from ..errors import UserError
+from .boxes import read_coco, read_voc, read_yolo
+from .data import Data
+from .folder import Folder, by_lists, divide
+from .masks import read_classes, read_masks
+
+READERS = dict(
+    faster_rcnn=(read_coco, read_voc, read_yolo),
+    mask_rcnn=(read_coco, read_yolo),
+    simplebaseline=(read_coco,),
+    deeplabv3plus=(read_masks,),
+    dss=(read_masks,),
+    classify=(read_classes,),
+)
+LAYOUTS = {
+    read_coco: "COCO's .json, with images, annotations and categories: one for all, or one a split",
+    read_voc: "VOC's .xml, one an image, with ImageSets/Main/train.txt and val.txt or without",
+    read_yolo: "YOLO's .txt, one an image, with the classes' names in data.yaml, obj.names or classes.txt",
+    read_masks: 'masks: images/A.jpg and masks/A.png, or A.jpg and A_mask.png, or A.jpg and A.png',
+    read_classes: 'a folder for each class: cat/A.jpg, or train/cat/A.jpg and val/cat/B.jpg',
+}
+
+
+def read(root: str | Path, method: str) -> Data:
+    """Find out what a folder holds for a method.
+
+    Raises:
+        UserError: If there is nothing for that method, or more than one format, or no labels to learn from.
+    """
+    folder = Folder(root)
+    found = [data for reader in READERS[method] if (data := reader(folder, method))]
+    if len(found) > 1:
+        kinds = ' and '.join(f'{data.kind} ({len(data.pictures):,} images)' for data in found)
+        raise UserError(f'{root} holds {kinds}: give a folder with the labels of one format')
+    if not found:
+        others = [m for m in READERS if any(reader(Folder(root), m) for reader in READERS[m])]
+        raise UserError(
+            f'nothing for {method} in {root}, which has {folder.endings()}. Looked for:\n  '
+            + '\n  '.join(LAYOUTS[reader] for reader in READERS[method])
+            + (f'\nWhat is there is for --method {" or ".join(others)}' if others else '')
+            + (f'\nProblems:{folder.listed()}' if folder.problems else '')
+        )
+    (data,) = found
+    pictures = list(data.pictures.values())
+    if data.kind != 'class folders':
+        by_lists(folder, pictures, 'Segmentation' if data.kind == 'masks' else 'Main')
+    if data.kind != 'masks':
+        used = data.used()
+        data.classes = [name for name in dict.fromkeys(data.classes) if used[name]]
+    data.splits, data.origin = divide(folder, pictures, data.kind == 'class folders')
+    if not any(picture.classes for picture in data.splits['train']):
+        raise UserError(f'{root}: nothing to learn from, no training image has a label{folder.listed()}')
+    return data

@@ -1,0 +1,137 @@
+"""The config that trains on one's own data: it inherits a shipped one and states only what differs."""
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from ..config import nearest, shipped_configs
+from ..errors import UserError
+from ..files import replacing
+from .configs import Name
+from .data import Data
+from .detection import detector, key_points
+from .pixels import WEIGHTS, classifier, saliency, segmenter
+
+METHODS = dict(
+    faster_rcnn=('faster_rcnn_{}_fpn_coco', detector),
+    mask_rcnn=('mask_rcnn_{}_coco', detector),
+    simplebaseline=('simplebaseline_{}_coco', key_points),
+    deeplabv3plus=('deeplabv3plus_{}_voc12aug', segmenter),
+    dss=('dss_{}_msrab', saliency),
+    classify=('imagenet/{}_imagenet', classifier),
+)
+
+HEAD = '''\
+"""{name} on {root}: images {counts}.
+
+Written by: {command}
+Paths are seen from the folder where that was run; run this there, too:
+  python tools/train.py {config}
+  python tools/test.py {config} CHECKPOINT --show-dir shown
+  python tools/predict.py {config} CHECKPOINT PICTURES
+"""
+
+# Whatever isn't stated here is as there: network and first weights, augmentation, evaluation.
+_base_ = 'res2net_mm::{base}.py'
+'''
+
+
+def backbones(method: str) -> list[str]:
+    """The backbones with released weights of which there is a shipped config for a method."""
+    found = [
+        re.fullmatch(METHODS[method][0].rpartition('/')[2].format('(.+)'), name) for name in shipped_configs()
+    ]
+    return [name[1] for name in found if name and (method != 'classify' or name[1] in WEIGHTS)]
+
+
+def check(method: str, backbone: str, config: Path) -> None:
+    """Check what doesn't depend on the data.
+
+    Raises:
+        UserError: If there is no such backbone, or if a file or folder would be overwritten.
+    """
+    if backbone not in backbones(method):
+        near = nearest(backbone, backbones(method))
+        raise UserError(
+            f'{method} has no backbone {backbone}' + (f'; did you mean {near}?' if near else '')
+            + f'\nThere are: {", ".join(backbones(method))}'
+        )  # fmt: skip
+    if config.suffix != '.py':
+        raise UserError(f'-o {config}: the name must end in .py')
+    for path in (config, config.with_suffix('')):
+        if os.path.lexists(path):
+            raise UserError(f'{path} is there already: delete it, or give another name: -o NAME.py')
+
+
+def write(data: Data, method: str, backbone: str, config: Path, command: str) -> list[Path]:
+    """Write a config and, in a folder beside it and of its name, the annotations that it needs.
+
+    Args:
+        data (Data): What was found.
+        method (str): A key of :data:`METHODS`.
+        backbone (str): One of :func:`backbones`.
+        config (Path): The new file.
+        command (str): What the config says that it was written by.
+
+    Returns:
+        list[Path]: The config, and the folder if there is one.
+
+    Raises:
+        UserError: As :func:`check` does.
+    """
+    check(method, backbone, config)
+    folder, base = config.with_suffix(''), METHODS[method][0].format(backbone)
+    config.parent.mkdir(parents=True, exist_ok=True)
+    files = Path(tempfile.mkdtemp(prefix='.own_data_', dir=config.parent))
+    try:
+        sections = METHODS[method][1](data, method, backbone, folder, files)
+        counts = ', '.join(f'{len(pictures):,} {split}' for split, pictures in data.splits.items())
+        text = HEAD.format(
+            name=base.rpartition('/')[2],
+            root=data.folder.root,
+            command=command,
+            config=config,
+            base=base,
+            counts=counts,
+        ).replace('\\', '/')
+        for comment, stated in sections:
+            text += f'\n# {comment}\n'.replace('\n# \n', '\n')
+            text += ''.join(
+                f'{key}\n' if value is None else f'{key} = {code(value)}\n' for key, value in stated.items()
+            )
+        compile(text, str(config), 'exec')
+        written = [config]
+        if any(files.iterdir()):
+            files.chmod(0o755)
+            os.rename(files, folder)
+            written.append(folder)
+        with replacing(config) as part:
+            part.write_text(text, 'utf-8')
+    finally:
+        shutil.rmtree(files, ignore_errors=True)
+    return written
+
+
+def code(value, indent: int = 0) -> str:
+    """A value as Python text: dicts as calls of ``dict``, broken into lines where they are long."""
+    if isinstance(value, Name):
+        return value
+    if isinstance(value, dict):
+        called = all(isinstance(key, str) for key in value)
+        opening, closing, sign = ('dict(', ')', '=') if called else ('{', '}', ': ')
+        parts = [f'{key}{sign}{code(item, indent + 4)}' for key, item in value.items()]
+    elif isinstance(value, (list, tuple)):
+        opening, closing = '[]' if isinstance(value, list) else '()'
+        parts = [code(item, indent + 4) for item in value]
+    else:
+        return repr(value)
+    line = (
+        f'{opening}{", ".join(parts)}{"," if isinstance(value, tuple) and len(value) == 1 else ""}{closing}'
+    )
+    if '\n' not in line and len(line) + indent < 90:
+        return line
+    return (
+        f'{opening}\n' + ''.join(f'{" " * (indent + 4)}{part},\n' for part in parts) + ' ' * indent + closing
+    )
