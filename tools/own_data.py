@@ -32,7 +32,7 @@ def main() -> None:
     command = f'python {shlex.join(["tools/own_data.py", *sys.argv[1:]])}'
     written = write(data, args.method, args.backbone, config, command)
     print(
-        f'\nWritten: {", ".join(map(str, written))}. Next: python tools/train.py {shlex.quote(str(config))}'
+        f'\nWritten: {", ".join(map(str, written))}\nNext: python tools/train.py {shlex.quote(str(config))}'
     )
 
 

@@ -35,7 +35,6 @@ def read_coco(folder: Folder, method: str) -> Data | None:
             raise UserError(
                 f'{folder.root / file} is not as COCO has it: {type(error).__name__} {error}'
             ) from None
-    data.note_unlabeled()
     return data if chosen else None
 
 
@@ -85,7 +84,8 @@ def _read_coco(data: Data, file: Path, content: dict, method: str) -> None:
                     'categories with different key points; SimpleBaseline learns one set of them'
                 )
             data.points = category
-    if len(prefixes) == 1 and len({*names.values()}) == len(names):
+    own = [*names.values()]  # MMDetection numbers the classes in each file's own order
+    if len(prefixes) == 1 and len({*own}) == len(own) and own == data.classes[: len(own)]:
         data.prefix[file] = prefixes.pop()
 
 
@@ -133,7 +133,6 @@ def read_voc(folder: Folder, method: str) -> Data | None:
                 iscrowd=int(item.findtext('difficult') == '1'),
             )
     data.classes = sorted(data.used())
-    data.note_unlabeled()
     return data if seen else None
 
 
@@ -155,7 +154,7 @@ def read_yolo(folder: Folder, method: str) -> Data | None:
             else:
                 more = dict(segmentation=[points.ravel().round(2).tolist()]) if outlined else {}
                 _add_box(data, picture, name, corners, **more)
-    data.classes = [*names.values(), *sorted(data.used() - {*names.values()})]
+    data.classes = [*names.values(), *sorted({*data.used()} - {*names.values()})]
     for file in folder.images:
         if file not in data.pictures:
             data.add(file, file)

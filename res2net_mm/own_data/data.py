@@ -54,11 +54,6 @@ class Data:
         """How often each class occurs."""
         return Counter(name for picture in self.pictures.values() for name in picture.classes)
 
-    def note_unlabeled(self) -> None:
-        """Note the images without labels."""
-        if files := [file for file in self.folder.images if file not in self.pictures]:
-            self.folder.problems['images without labels, left out'] = files
-
     def describe(self) -> str:
         """What was found, for a reader: images, splits, classes with counts, problems."""
         pictures = [picture for split in self.splits.values() for picture in split]

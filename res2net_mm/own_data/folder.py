@@ -19,6 +19,7 @@ MASK = re.compile(
     r'(?<![a-z])(masks?|labels?|annotations?|ann|gts?|ground.?truth|segmentation\w*|seg|pixelwise\w*)(?![a-z])'
 )
 ORIENTATION = 0x0112  # EXIF's
+UNREADABLE = "images that can't be read, left out"
 
 
 @dataclass
@@ -107,7 +108,7 @@ class Folder:
                 turned = image.getexif().get(ORIENTATION, 1) >= 5
                 size = image.size[::-1] if turned else image.size
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            self.problems["images that can't be read, left out"].append(file)
+            self.problems[UNREADABLE].append(file)
             return None
         return Picture(file, size, split or split_of(file))
 

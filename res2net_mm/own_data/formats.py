@@ -5,7 +5,7 @@ from pathlib import Path
 from ..errors import UserError
 from .boxes import read_coco, read_voc, read_yolo
 from .data import Data
-from .folder import Folder, by_lists, divide
+from .folder import UNREADABLE, Folder, by_lists, divide
 from .masks import read_classes, read_masks
 
 READERS = dict(
@@ -45,6 +45,10 @@ def read(root: str | Path, method: str) -> Data:
             + (f'\nProblems:{folder.listed()}' if folder.problems else '')
         )
     (data,) = found
+    images = folder.pictures if data.kind == 'class folders' else folder.images
+    known = {*data.pictures, *folder.problems.get(UNREADABLE, [])}
+    if unlabeled := [file for file in images if file not in known]:
+        folder.problems['images without labels, left out'] = unlabeled
     pictures = list(data.pictures.values())
     if data.kind != 'class folders':
         by_lists(folder, pictures, 'Segmentation' if data.kind == 'masks' else 'Main')

@@ -70,7 +70,8 @@ def _salient(data: Data) -> None:
 
 def _classes(data: Data, names: dict[int, str], modes: set[str]) -> None:
     """Give the values found, or named, the numbers 0, 1 ..."""
-    held, ignored, white = {}, (VOID, 0xFFFFFF) if data.colored else (IGNORED, IGNORED)
+    held = {}
+    ignored, white = (VOID, 0xFFFFFF) if data.colored else (IGNORED, IGNORED)
     for picture in data.pictures.values():
         held[picture.file] = np.unique(load_mask(data.folder.root / picture.source, data.colored)).tolist()
     found = sorted({value for values in held.values() for value in values})
@@ -148,6 +149,4 @@ def read_classes(folder: Folder, method: str) -> Data | None:
         if picture := data.add(file, file):
             picture.split = picture.split if split else None
             picture.classes = [name]
-    folder.images = folder.pictures
-    data.note_unlabeled()
     return data

@@ -1,0 +1,380 @@
+"""own_data.py: what it finds in folders of every format, and that the configs it writes are right."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import own_data
+import own_folders as folders
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, METRICS, MODELS, DefaultScope
+from PIL import Image
+
+from res2net_mm import preflight
+from res2net_mm.config import load_config
+from res2net_mm.errors import UserError
+from res2net_mm.own_data import read
+from res2net_mm.toolboxes import import_toolbox
+
+DETECTION = [
+    folders.coco_layout,
+    folders.roboflow_coco,
+    folders.cvat_coco,
+    folders.voc_layout,
+    folders.labelimg,
+    folders.yolo_layout,
+    folders.roboflow_yolo,
+    folders.cvat_yolo,
+    folders.labelimg_yolo,
+]
+MASKS = [folders.masks_layout, folders.masks_in_splits, folders.roboflow_masks, folders.cvat_masks]
+CLASSES = [folders.class_folders, folders.class_splits, folders.class_train_test]
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch, capsys):
+    """Run the tool in an empty folder; return the config's name, and what was printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args):
+        monkeypatch.setattr(sys, 'argv', ['own_data.py', *map(str, args)])
+        own_data.main()
+        printed = capsys.readouterr().out
+        return re.search(r'^Written: ([^,\n]+)', printed, re.M)[1], printed
+
+    return run
+
+
+def built(config):
+    """The config, its data sets by split, and its model, of meta tensors."""
+    cfg = load_config(config)
+    preflight.check(cfg, 'test')
+    import_toolbox(cfg.default_scope)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        datasets = {s: DATASETS.build(cfg[f'{s}_dataloader'].dataset) for s in ('train', 'val', 'test')}
+        for split in ('val', 'test'):
+            METRICS.build(cfg[f'{split}_evaluator'])
+        cfg.model.backbone.init_cfg = None
+        with torch.device('meta'):
+            model = MODELS.build(cfg.model)
+    return cfg, datasets, model
+
+
+def lengths(datasets, expected):
+    """Whether the data sets have as many images as expected; None is 10 that are divided."""
+    train, val, test = (len(datasets[split]) for split in ('train', 'val', 'test'))
+    if expected is None:
+        return train + val == 10 and 1 <= val <= 4 and test == val
+    return (train, val, test) == (*expected[:2], expected[2] or expected[1])
+
+
+def labels(dataset):
+    return {int(label) for item in dataset for label in item['data_samples'].gt_instances.labels}
+
+
+@pytest.mark.parametrize('make', DETECTION, ids=lambda make: make.__name__)
+def test_boxes(make, tool, tmp_path):
+    expected = make(tmp_path / 'my pets')
+    config, printed = tool('my pets', '--method', 'faster_rcnn')
+    cfg, datasets, model = built(config)
+    assert config == 'my_pets_faster_rcnn.py' and lengths(datasets, expected), printed
+    assert model.roi_head.bbox_head.num_classes == 2
+    x, y, width, height = folders.BOX
+    for dataset in (datasets['val'], datasets['test']):
+        assert dataset.metainfo['classes'] == datasets['train'].metainfo['classes'] == ('cat', 'dog')
+        boxes = dataset[0]['data_samples'].gt_instances.bboxes.numpy()
+        assert np.allclose(boxes, [[x, y, x + width, y + height]], atol=0.02)
+    assert labels(datasets['train']) == {0, 1}
+    assert cfg.train_dataloader.batch_size == 2 and cfg.auto_scale_lr.base_batch_size == 2
+    assert cfg.optim_wrapper.optimizer.lr == 0.0025 and cfg.optim_wrapper.optimizer.momentum == 0.9
+    assert re.search(r'^  cat +\d+ +\d+', printed, re.M) and 'Problems' not in printed
+
+
+@pytest.mark.parametrize(
+    'make', [folders.coco_outlines, folders.coco_with_points, folders.cvat_outlines, folders.yolo_outlines]
+)
+def test_outlines(make, tool, tmp_path):
+    expected = make(tmp_path / 'pets')
+    config, _ = tool('pets', '--method', 'mask_rcnn', '-o', 'sub/mine.py')
+    cfg, datasets, model = built(config)
+    assert config == 'sub/mine.py' and lengths(datasets, expected)
+    assert model.roi_head.bbox_head.num_classes == model.roi_head.mask_head.num_classes == 2
+    masks = datasets['val'][0]['data_samples'].gt_instances.masks
+    assert masks.masks.shape[1:] == masks.masks[0].shape and masks.masks.sum() == 320
+
+
+def test_points(tool, tmp_path):
+    expected = folders.points(tmp_path / 'cats')
+    config, printed = tool('cats', '--method', 'simplebaseline')
+    cfg, datasets, model = built(config)
+    assert lengths(datasets, expected) and model.head.out_channels == 3
+    info = datasets['train'].metainfo
+    assert info['flip_pairs'] == [[1, 0], [0, 1]] or {tuple(p) for p in info['flip_pairs']} == {
+        (0, 1),
+        (1, 0),
+    }
+    assert info['flip_indices'] == [1, 0, 2] and info['skeleton_links'] == [(0, 1), (1, 2)]
+    assert info['keypoint_id2name'] == dict(enumerate(folders.POINTS)) and len(info['sigmas']) == 3
+    assert datasets['val'].bbox_file is None
+    written = json.loads((tmp_path / 'cats_simplebaseline/val.json').read_text())
+    assert written['annotations'][0]['num_keypoints'] == 3  # which the metric needs
+
+
+@pytest.mark.parametrize('make', MASKS, ids=lambda make: make.__name__)
+def test_masks(make, tool, tmp_path):
+    expected = make(tmp_path / 'pets')
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / 'pets').rglob('*')}
+    config, printed = tool('pets', '--method', 'deeplabv3plus')
+    cfg, datasets, model = built(config)
+    assert lengths(datasets, expected) and 'Problems' not in printed
+    assert model.decode_head.num_classes == 3 == len(datasets['train'].metainfo['classes'])
+    named = make in (folders.roboflow_masks, folders.cvat_masks)
+    assert datasets['val'].metainfo['classes'] == (
+        'background',
+        *(('cat', 'dog') if named else ('class_1', 'class_2')),
+    )
+    values = datasets['val'][0]['data_samples'].gt_sem_seg.data[0, 0].unique(sorted=True).tolist()
+    assert [v for v in values if v != 255] == [0, 1, 2]
+    assert cfg.crop_size == (65, 65) and cfg.model.data_preprocessor['size'] == (65, 65)
+    assert (tmp_path / 'pets_deeplabv3plus/masks').exists() == (make is folders.cvat_masks)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / 'pets').rglob('*')} == before
+
+
+def test_voc_masks_follow_their_own_lists_and_255_is_ignored(tool, tmp_path):
+    expected = folders.voc_layout(tmp_path / 'voc')
+    config, _ = tool('voc', '--method', 'deeplabv3plus')
+    _, datasets, model = built(config)
+    assert lengths(datasets, expected) and model.decode_head.num_classes == 2
+    seg = datasets['val'][0]['data_samples'].gt_sem_seg.data
+    assert seg.unique().tolist() == [0, 1, 255]
+
+
+def test_values_with_gaps_and_several_endings_become_new_masks(tool, tmp_path):
+    folders.mixed_masks(tmp_path / 'pets')
+    config, _ = tool('pets', '--method', 'deeplabv3plus')
+    _, datasets, model = built(config)
+    assert lengths(datasets, None) and datasets['val'].metainfo['classes'] == ('background', 'class_128')
+    assert datasets['val'][0]['data_samples'].gt_sem_seg.data.unique().tolist()[:2] == [0, 1]
+
+
+def test_black_and_white_masks_have_two_classes(tool, tmp_path):
+    folders.binary_masks(tmp_path / 'pets')
+    _, datasets, _ = built(tool('pets', '--method', 'deeplabv3plus')[0])
+    assert datasets['val'].metainfo['classes'] == ('background', 'foreground')
+    assert datasets['val'][0]['data_samples'].gt_sem_seg.data.unique().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    'make', [folders.binary_masks, folders.msra, folders.masks_layout, folders.mixed_masks]
+)
+def test_saliency(make, tool, tmp_path):
+    expected = make(tmp_path / 'pets')
+    config, _ = tool('pets', '--method', 'dss')
+    cfg, datasets, _ = built(config)
+    assert lengths(datasets, expected)
+    for dataset in datasets.values():
+        assert dataset[0]['data_samples'].gt_sem_seg.data.unique().tolist() == [0, 1]
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(1e-8 * 120000 / (64 * 48), rel=0.01)
+    assert cfg.optim_wrapper.accumulative_counts == 10
+
+
+@pytest.mark.parametrize('make', CLASSES, ids=lambda make: make.__name__)
+def test_classes(make, tool, tmp_path):
+    expected = make(tmp_path / 'pets')
+    config, printed = tool('pets', '--method', 'classify')
+    cfg, datasets, model = built(config)
+    assert lengths(datasets, expected), printed
+    names = dict(class_folders=('cat', "dog's"), class_splits=('with_mask', 'without_mask'))
+    assert datasets['val'].metainfo['classes'] == names.get(make.__name__, tuple('abcde'))
+    assert model.head.num_classes == len(datasets['val'].metainfo['classes'])
+    assert {int(item['data_samples'].gt_label) for item in datasets['val']} == {
+        *range(model.head.num_classes)
+    }
+    five = make is folders.class_train_test
+    assert tuple(cfg.val_evaluator.topk) == tuple(cfg.model.head.topk) == ((1, 5) if five else (1,))
+    assert datasets['train'][0]['inputs'].shape[1:] == (128, 128)
+    cfg = Config.fromfile(config)
+    assert cfg.model.backbone.init_cfg.checkpoint == 'res2net://res2net50_26w_4s'
+
+
+# ---- what is wrong, odd or missing -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize('make, method, message', [
+    (lambda root: root.mkdir(), 'faster_rcnn', r'nothing for faster_rcnn in pets, which has no files.*\n  COCO.*\n  VOC.*\n  YOLO'),
+    (lambda root: None, 'dss', 'there is no folder pets'),
+    (lambda root: root.write_text(''), 'dss', 'pets is not a folder'),
+    (lambda root: [folders.picture(root / f'{i}.jpg') for i in range(3)], 'classify', r'has 3 \.jpg.*\n.*folder for each class'),
+    (folders.voc_layout, 'mask_rcnn', r'6 \.xml.*(?s:.*)for --method faster_rcnn or deeplabv3plus or dss'),
+    (folders.coco_layout, 'mask_rcnn', r'no training image has a label\n  5 objects without segmentation, left out: '),
+    (folders.coco_layout, 'simplebaseline', r'nothing for simplebaseline'),
+    (lambda root: (folders.labelimg(root), folders.labelimg_yolo(root)), 'faster_rcnn', r'holds VOC XML \(10 images\) and YOLO txt \(20 images\)'),
+    (lambda root: (folders.masks_layout(root), folders.mask(root / 'labels/train/0.png', [0])), 'dss', 'train/0.jpg has two masks'),
+    (lambda root: folders.write(root / 'a.json', '{"images": [{}], "annotations": [], "categories": []}'), 'faster_rcnn', "a.json is not as COCO has it: KeyError 'file_name'"),
+])  # fmt: skip
+def test_what_is_no_data_set(make, method, message, tool, tmp_path):
+    make(tmp_path / 'pets')
+    with pytest.raises(UserError) as error:
+        tool('pets', '--method', method)
+    assert re.search(message, str(error.value)), error.value
+    assert not list(tmp_path.glob('*.py')) and len(list(tmp_path.glob('.own*'))) == 0
+
+
+def test_blended_masks_are_refused(tool, tmp_path):
+    folders.picture(tmp_path / 'pets/images/a.jpg')
+    folders.picture(tmp_path / 'pets/masks/a.jpg')
+    with pytest.raises(UserError, match=r'values, such as those of masks/a.jpg: blends.*not as JPEG'):
+        tool('pets', '--method', 'deeplabv3plus')
+
+
+def test_nothing_is_overwritten(tool, tmp_path):
+    folders.labelimg(tmp_path / 'pets')
+    config, _ = tool('pets', '--method', 'faster_rcnn')
+    text = (tmp_path / config).read_text()
+    with pytest.raises(UserError, match='pets_faster_rcnn.py is there already: delete it, or give another'):
+        tool('pets', '--method', 'faster_rcnn')
+    (tmp_path / config).unlink()
+    with pytest.raises(UserError, match='pets_faster_rcnn is there already'):
+        tool('pets', '--method', 'faster_rcnn')
+    with pytest.raises(UserError, match='must end in .py'):
+        tool('pets', '--method', 'faster_rcnn', '-o', 'mine')
+    assert tool('pets', '--method', 'faster_rcnn', '-o', 'other.py')[0] == 'other.py'
+    assert (tmp_path / 'other.py').read_text() == text.replace('pets_faster_rcnn', 'other').replace(
+        '--method faster_rcnn', '--method faster_rcnn -o other.py'
+    )
+
+
+def test_backbones(tool, tmp_path):
+    folders.labelimg(tmp_path / 'pets')
+    with pytest.raises(UserError, match=r'no backbone r2n5; did you mean r2n50\?\nThere are: .*r2n101v1b'):
+        tool('pets', '--method', 'faster_rcnn', '--backbone', 'r2n5')
+    config, _ = tool('pets', '--method', 'faster_rcnn', '--backbone', 'r50')
+    assert load_config(config).model.backbone.type == 'ResNet'
+    with pytest.raises(SystemExit):
+        tool('pets', '--method', 'yolo')
+
+
+def test_what_the_tool_and_runs_wrote_is_no_data(tool, tmp_path, monkeypatch):
+    folders.cvat_coco(tmp_path / 'pets')
+    monkeypatch.chdir(tmp_path / 'pets')
+    first, _ = tool('.', '--method', 'faster_rcnn')
+    folders.coco(tmp_path / 'pets/work_dirs/run/gt.json', ['0.png'])
+    _, printed = tool('.', '--method', 'faster_rcnn', '-o', 'again.py')
+    assert 'Problems' not in printed and first == 'pets_faster_rcnn.py'
+    assert (tmp_path / 'pets/again/val.json').read_text() == (
+        tmp_path / 'pets/pets_faster_rcnn/val.json').read_text()  # fmt: skip
+
+
+def test_what_is_wrong_is_listed_and_left_out(tool, tmp_path):
+    root = tmp_path / 'pets'
+    folders.labelimg(root)
+    folders.write(root / 'broken.jpg', 'no image')
+    folders.voc(root / 'broken.xml')
+    folders.voc(root / 'lost.xml')
+    folders.write(root / 'half.xml', '<annotation>')
+    folders.picture(root / 'unlabeled.jpg')
+    folders.picture(root / 'x/same.jpg')
+    folders.picture(root / 'y/same.jpg')
+    folders.voc(root / 'z/same.xml')
+    folders.picture(root / 'flat.jpg')
+    folders.voc(root / 'flat.xml', box=(70, 6, 20, 9))
+    folders.picture(root / 'nameless.jpg')
+    folders.write(root / 'nameless.xml', '<annotation><object><bndbox/></object></annotation>')
+    config, printed = tool('pets', '--method', 'faster_rcnn')
+    for line in [
+        "1 images that can't be read, left out: broken.jpg",
+        '1 labels without an image, left out: lost.xml',
+        "1 XML files that can't be read: half.xml",
+        '3 images without labels, left out: unlabeled.jpg, x/same.jpg, y/same.jpg',
+        '1 labels that may be of several images, left out: z/same.xml',
+        '1 boxes without an area, left out: flat.jpg',
+        '1 objects without a name or a box, left out: nameless.xml',
+    ]:
+        assert f'\n  {line}\n' in printed, printed
+    _, datasets, _ = built(config)
+    assert len(datasets['val'].metainfo['classes']) == 2
+
+
+def test_one_picture_is_for_both(tool, tmp_path):
+    folders.picture(tmp_path / 'pets/a.jpg')
+    folders.voc(tmp_path / 'pets/a.xml')
+    config, printed = tool('pets', '--method', 'faster_rcnn')
+    _, datasets, _ = built(config)
+    assert len(datasets['train']) == len(datasets['val']) == 1 and 'too few images to divide' in printed
+
+
+def test_classes_of_every_spelling(tool, tmp_path):
+    names = ["dog's", 'say "hi"', 'Köter 犬', 'a b', '{x}', 'back\\slash']
+    for i, name in enumerate(names * 2):
+        folders.picture(tmp_path / f'my pets/{i}.jpg')
+        folders.voc(tmp_path / f'my pets/{i}.xml', name)
+    config, _ = tool('my pets', '--method', 'faster_rcnn')
+    cfg, datasets, _ = built(config)
+    assert datasets['train'].metainfo['classes'] == tuple(sorted(names))
+    Config.fromstring(cfg.dump(), '.py')  # as a run writes it down
+
+
+def test_a_division_is_stable(tmp_path):
+    """More pictures change nobody's split."""
+    folders.labelimg(tmp_path / 'a')
+    before = {p.file for p in read(tmp_path / 'a', 'faster_rcnn').splits['val']}
+    folders.picture(tmp_path / 'a/more.jpg')
+    folders.voc(tmp_path / 'a/more.xml')
+    assert before <= {p.file for p in read(tmp_path / 'a', 'faster_rcnn').splits['val']}
+
+
+def test_annotations_that_need_nothing_are_used_as_they_are(tool, tmp_path):
+    folders.coco_layout(tmp_path / 'a')
+    cfg = load_config(tool('a', '--method', 'faster_rcnn')[0])
+    assert cfg.train_dataloader.dataset.ann_file == 'a/annotations/instances_train2017.json'
+    assert cfg.train_dataloader.dataset.data_prefix.img == 'a/train2017/'
+    assert not (tmp_path / 'a_faster_rcnn').exists()
+
+
+@pytest.mark.parametrize('change', [
+    dict(drop=('area', 'iscrowd')),
+    dict(classes=('cat', 'dog', 'cat')),
+    dict(first=0),
+])  # fmt: skip
+def test_annotations_that_lack_something_are_written_anew(change, tool, tmp_path):
+    folders.coco_layout(tmp_path / 'a', **change)
+    config, _ = tool('a', '--method', 'faster_rcnn')
+    _, datasets, _ = built(config)
+    assert labels(datasets['train']) <= {0, 1} and len(datasets['train'][0]['data_samples'].gt_instances) == 1
+
+
+def test_categories_in_another_order_do_not_change_classes(tool, tmp_path):
+    """MMDetection numbers classes by each JSON's own order."""
+    folders.coco_layout(tmp_path / 'a')
+    folders.coco(tmp_path / 'a/annotations/instances_val2017.json', ['0.jpg', '1.jpg'], ('dog', 'cat'))
+    config, _ = tool('a', '--method', 'faster_rcnn')
+    _, datasets, _ = built(config)
+    assert [int(item['data_samples'].gt_instances.labels) for item in datasets['val']] == [1, 0]
+    assert [int(item['data_samples'].gt_instances.labels) for item in datasets['train']] == [0, 1, 0]
+
+
+def test_sizes_follow_the_images(tool, tmp_path):
+    for i in range(4):
+        folders.picture(tmp_path / f'pets/images/{i}.jpg', (1600, 1200))
+        folders.mask(tmp_path / f'pets/masks/{i}.png', [0, 1], (1600, 1200))
+    cfg, datasets, _ = built(tool('pets', '--method', 'deeplabv3plus')[0])
+    assert datasets['val'][0]['inputs'].shape[1:] == (768, 1024) and cfg.crop_size == (513, 513)
+    assert datasets['val'][0]['data_samples'].gt_sem_seg.shape == (1200, 1600)
+    assert datasets['train'][0]['inputs'].shape[1:] == (513, 513)
+    assert cfg.tta_pipeline[1].type == 'Resize'
+    cfg, datasets, _ = built(tool('pets', '--method', 'dss')[0])
+    assert datasets['train'][0]['inputs'].shape[1:] == datasets['val'][0]['inputs'].shape[1:] == (300, 400)
+    assert datasets['train'][0]['data_samples'].gt_sem_seg.shape == (300, 400)
+
+
+def test_turned_photographs_have_the_size_that_they_are_shown_in(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / 'a').mkdir()
+    Image.new('RGB', (64, 48)).save(tmp_path / 'a/a.jpg', exif=exif)
+    folders.voc(tmp_path / 'a/a.xml')
+    (picture,) = read(tmp_path / 'a', 'faster_rcnn').pictures.values()
+    assert picture.size == (48, 64)
