@@ -1,21 +1,20 @@
 """What README and docs say is true: links, published numbers, configs for one's own data."""
 
-import json
 import re
+import sys
 from pathlib import Path
 
-import numpy as np
+import own_data
 import pytest
-import torch
-from mmengine.registry import DATASETS, MODELS, DefaultScope
-from PIL import Image
+from own_examples import EXAMPLES
 
 from res2net_mm import preflight
 from res2net_mm.checkpoints import RELEASED
 from res2net_mm.config import load_config, shipped_configs
+from res2net_mm.own_data import METHODS
 from res2net_mm.results.complexity import backbone_complexity
 from res2net_mm.results.paper import paper
-from res2net_mm.toolboxes import import_toolbox
+from res2net_mm.visualization.predict import find_images
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text('utf-8')
@@ -85,79 +84,49 @@ def test_published_numbers_of_tasks():
     assert checked == 7
 
 
-def own_configs():
-    text = (ROOT / 'docs' / 'own_data.md').read_text('utf-8')
-    return {
-        re.match(r'# (\w+)\.py', code)[1]: code for code in re.findall(r'```python\n(.+?)```', text, re.S)
-    }
+OWN_DATA = (ROOT / 'docs' / 'own_data.md').read_text('utf-8')
 
 
-def write_image(path, size=(40, 36), mode='RGB', value=1):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((size[1], size[0], 3)[: 3 if mode == 'RGB' else 2], value, np.uint8)).save(path)
-
-
-def make_coco(root):
-    for split in ('train', 'val'):
-        write_image(root / 'pets' / split / 'a.jpg')
-        content = dict(
-            images=[dict(id=1, file_name='a.jpg', width=40, height=36)],
-            annotations=[dict(id=1, image_id=1, category_id=7, bbox=[5, 5, 20, 20], area=400, iscrowd=0)],
-            categories=[dict(id=3, name='cat'), dict(id=7, name='dog')],
-        )
-        file = root / 'pets' / 'annotations' / f'{split}.json'
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(content))
-
-
-def make_voc(root):
-    box = '<xmin>5</xmin><ymin>5</ymin><xmax>25</xmax><ymax>25</ymax>'
-    for split in ('train', 'val'):
-        write_image(root / 'pets' / 'JPEGImages' / f'{split}.jpg')
-        for file, text in {
-            f'Annotations/{split}.xml': '<annotation><size><width>40</width><height>36</height></size>'
-            f'<object><name>dog</name><difficult>0</difficult><bndbox>{box}</bndbox></object></annotation>',
-            f'ImageSets/Main/{split}.txt': f'{split}\n',
-        }.items():
-            path = root / 'pets' / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-
-
-def make_masks(root):
-    for split in ('train', 'val'):
-        write_image(root / 'roads' / 'images' / split / 'a.jpg')
-        write_image(root / 'roads' / 'masks' / split / 'a.png', mode='L')
-
-
-def make_folders(root):
-    for split in ('train', 'val'):
-        for name in ('cat', 'dog'):
-            write_image(root / 'pets' / split / name / 'a.jpg')
-
-
-@pytest.mark.parametrize('name, make, label', [
-    ('my_detector', make_coco, lambda item: item['data_samples'].gt_instances.labels.tolist() == [1]),
-    ('my_voc_detector', make_voc, lambda item: item['data_samples'].gt_instances.labels.tolist() == [1]),
-    ('my_segmenter', make_masks, lambda item: (item['data_samples'].gt_sem_seg.data == 1).all()),
-    ('my_classifier', make_folders, lambda item: item['data_samples'].gt_label.item() == 0),
-])  # fmt: skip
-def test_configs_for_own_data(name, make, label, tmp_path, monkeypatch):
-    make(tmp_path / 'data')
-    (tmp_path / f'{name}.py').write_text(own_configs()[name])
+@pytest.mark.parametrize('method', EXAMPLES)
+def test_examples_of_own_data(method, tmp_path, monkeypatch, capsys):
+    """What the page says is printed is, and its commands name what there is then."""
+    make = EXAMPLES[method]
     monkeypatch.chdir(tmp_path)
-    cfg = load_config(f'{name}.py')
+    make(tmp_path / 'data' / make.__name__)
+    (section,) = [
+        part for part in OWN_DATA.split('\n## ') if f'data/{make.__name__} --method {method}' in part
+    ]
+    commands = [
+        line.split()
+        for block in re.findall('```shell\n(.+?)```', section, re.S)
+        for line in block.splitlines()
+    ]
+    assert [command[:2] for command in commands[:2]] == [
+        ['python', 'tools/own_data.py'],
+        ['python', 'tools/train.py'],
+    ]
+    monkeypatch.setattr(sys, 'argv', commands[0][1:])
+    own_data.main()
+    assert re.search('```text\n(.+?)```', section, re.S)[1] == capsys.readouterr().out
+    config = commands[1][2]
+    cfg = load_config(config)
     preflight.check(cfg, 'test')
-    import_toolbox(cfg.default_scope)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        for part in ('train', 'val'):
-            dataset = DATASETS.build(cfg[f'{part}_dataloader'].dataset)
-            assert len(dataset) == (2 if name == 'my_classifier' else 1)
-            assert label(dataset[0])
-        with torch.device('meta'):
-            model = MODELS.build(cfg.model)
-    head = (
-        model.roi_head.bbox_head if 'detector' in name else getattr(model, 'decode_head', None) or model.head
+    if 'max_iters' in cfg.train_cfg:
+        last = f'iter_{cfg.train_cfg.max_iters}.pth'
+    else:
+        last = f'epoch_{cfg.train_cfg.max_epochs}.pth'
+    for _, tool, name, checkpoint, inputs, *_ in commands[2:]:
+        assert (ROOT / tool).is_file() and name == config
+        assert checkpoint == f'work_dirs/{config.removesuffix(".py")}/{last}'
+        assert inputs == '--show-dir' or find_images([inputs])[0]
+    if code := re.search('```python\n(.+?)```', section, re.S):
+        assert code[1] == (tmp_path / config).read_text('utf-8')
+    assert 'tools/predict.py' in commands[-1]
+
+
+def test_the_table_of_own_data_has_every_method():
+    assert (
+        {*re.findall(r'`(\w+)`', ''.join(re.findall(r'^\|.*\|([^|]+)\|$', OWN_DATA, re.M)))}
+        == {*EXAMPLES}
+        == {*METHODS}
     )
-    assert head.num_classes == 2
-    assert len(own_configs()) == 4

@@ -43,7 +43,7 @@ def tool(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, 'argv', ['own_data.py', *map(str, args)])
         own_data.main()
         printed = capsys.readouterr().out
-        return re.search(r'^Written: ([^,\n]+)', printed, re.M)[1], printed
+        return re.search(r'^Written: (\S+)', printed, re.M)[1], printed
 
     return run
 
@@ -203,17 +203,41 @@ def test_classes(make, tool, tmp_path):
 # ---- what is wrong, odd or missing -----------------------------------------------------------------
 
 
+def two_formats(root):
+    folders.labelimg(root)
+    folders.labelimg_yolo(root)
+
+
+def two_masks(root):
+    folders.masks_layout(root)
+    folders.mask(root / 'labels/train/0.png', [0])
+
+
+def pictures_only(root):
+    for i in range(3):
+        folders.picture(root / f'{i}.jpg')
+
+
+def no_coco(root):
+    folders.write(root / 'a.json', '{"images": [{}], "annotations": [], "categories": []}')
+
+
+LOOKED_FOR = r"nothing for faster_rcnn in pets, which has no files.*\n  COCO's.*\n  VOC's.*\n  YOLO's"
+NO_OUTLINES = r'no training image has a label\n  5 objects without segmentation, left out: '
+
+
 @pytest.mark.parametrize('make, method, message', [
-    (lambda root: root.mkdir(), 'faster_rcnn', r'nothing for faster_rcnn in pets, which has no files.*\n  COCO.*\n  VOC.*\n  YOLO'),
+    (lambda root: root.mkdir(), 'faster_rcnn', LOOKED_FOR),
     (lambda root: None, 'dss', 'there is no folder pets'),
     (lambda root: root.write_text(''), 'dss', 'pets is not a folder'),
-    (lambda root: [folders.picture(root / f'{i}.jpg') for i in range(3)], 'classify', r'has 3 \.jpg.*\n.*folder for each class'),
-    (folders.voc_layout, 'mask_rcnn', r'6 \.xml.*(?s:.*)for --method faster_rcnn or deeplabv3plus or dss'),
-    (folders.coco_layout, 'mask_rcnn', r'no training image has a label\n  5 objects without segmentation, left out: '),
+    (pictures_only, 'classify', r'has 3 \.jpg.*\n.*folder for each class'),
+    (pictures_only, 'faster_rcnn', r'has 3 \.jpg'),
+    (folders.voc_layout, 'mask_rcnn', r'6 \.xml(?s:.*)for --method faster_rcnn or deeplabv3plus or dss$'),
+    (folders.coco_layout, 'mask_rcnn', NO_OUTLINES),
     (folders.coco_layout, 'simplebaseline', r'nothing for simplebaseline'),
-    (lambda root: (folders.labelimg(root), folders.labelimg_yolo(root)), 'faster_rcnn', r'holds VOC XML \(10 images\) and YOLO txt \(20 images\)'),
-    (lambda root: (folders.masks_layout(root), folders.mask(root / 'labels/train/0.png', [0])), 'dss', 'train/0.jpg has two masks'),
-    (lambda root: folders.write(root / 'a.json', '{"images": [{}], "annotations": [], "categories": []}'), 'faster_rcnn', "a.json is not as COCO has it: KeyError 'file_name'"),
+    (two_formats, 'faster_rcnn', r'holds VOC XML \(10 images\) and YOLO txt \(20 images\)'),
+    (two_masks, 'dss', 'train/0.jpg has two masks'),
+    (no_coco, 'faster_rcnn', "a.json is not as COCO has it: KeyError 'file_name'"),
 ])  # fmt: skip
 def test_what_is_no_data_set(make, method, message, tool, tmp_path):
     make(tmp_path / 'pets')

@@ -31,9 +31,8 @@ def main() -> None:
     print(data.describe())
     command = f'python {shlex.join(["tools/own_data.py", *sys.argv[1:]])}'
     written = write(data, args.method, args.backbone, config, command)
-    print(
-        f'\nWritten: {", ".join(map(str, written))}\nNext: python tools/train.py {shlex.quote(str(config))}'
-    )
+    print('\nWritten:', written[0], *(f'and, for it, {folder}/' for folder in written[1:]))
+    print('Next: python tools/train.py', shlex.quote(str(config)))
 
 
 if __name__ == '__main__':

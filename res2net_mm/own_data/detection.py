@@ -93,8 +93,8 @@ def key_points(data: Data, method: str, backbone: str, folder: Path, files: Path
         )
         sections = [
             (
-                'swap: the point that a mirrored image shows there. sigmas: how far off a point may be, as a\n'
-                "# share of the object's size, in the metric; COCO has 0.025 (eyes) to 0.107 (hips).",
+                'swap: the point that a mirrored image shows there. sigmas: how far off a point may be, as a share\n'
+                "# of the object's size, in the metric; COCO has 0.025 (eyes) to 0.107 (hips).",
                 dict(metainfo=meta, model=dict(head=dict(out_channels=len(names)))),
             )
         ]

@@ -37,7 +37,8 @@ def read(root: str | Path, method: str) -> Data:
         kinds = ' and '.join(f'{data.kind} ({len(data.pictures):,} images)' for data in found)
         raise UserError(f'{root} holds {kinds}: give a folder with the labels of one format')
     if not found:
-        others = [m for m in READERS if any(reader(Folder(root), m) for reader in READERS[m])]
+        others = [m for m in READERS if m != method and _suits(root, m)]
+        others = [m for m in others if m != 'classify'] or others  # any two folders of images suit that
         raise UserError(
             f'nothing for {method} in {root}, which has {folder.endings()}. Looked for:\n  '
             + '\n  '.join(LAYOUTS[reader] for reader in READERS[method])
@@ -46,7 +47,11 @@ def read(root: str | Path, method: str) -> Data:
         )
     (data,) = found
     images = folder.pictures if data.kind == 'class folders' else folder.images
-    known = {*data.pictures, *folder.problems.get(UNREADABLE, [])}
+    known = {
+        *data.pictures,
+        *(p.source for p in data.pictures.values()),
+        *folder.problems.get(UNREADABLE, []),
+    }
     if unlabeled := [file for file in images if file not in known]:
         folder.problems['images without labels, left out'] = unlabeled
     pictures = list(data.pictures.values())
@@ -59,3 +64,10 @@ def read(root: str | Path, method: str) -> Data:
     if not any(picture.classes for picture in data.splits['train']):
         raise UserError(f'{root}: nothing to learn from, no training image has a label{folder.listed()}')
     return data
+
+
+def _suits(root: str | Path, method: str) -> bool:
+    try:
+        return any(reader(Folder(root), method) for reader in READERS[method])
+    except UserError:  # its format, but with something wrong in it
+        return True

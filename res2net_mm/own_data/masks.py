@@ -147,6 +147,6 @@ def read_classes(folder: Folder, method: str) -> Data | None:
         return None
     for file, name in labels.items():
         if picture := data.add(file, file):
-            picture.split = picture.split if split else None
+            picture.split = SPLIT.match(file.parts[depth - 1].lower())[1] if split else None
             picture.classes = [name]
     return data

@@ -27,17 +27,24 @@ DETECTOR = [
 MASKS = ['model.roi_head.mask_roi_extractor.out_channels=16', 'model.roi_head.mask_head.in_channels=16',
          'model.roi_head.mask_head.conv_out_channels=16']  # fmt: skip
 ITERATIONS = ['train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=2']
-SEGMENTER = ['model.backbone.multi_grid=(2,)', 'model.decode_head.in_channels=256', 'model.decode_head.channels=16',
-             'model.decode_head.c1_in_channels=32', 'model.decode_head.c1_channels=8', *ITERATIONS]  # fmt: skip
+SEGMENTER = [
+    'model.backbone.multi_grid=(2,)',
+    'model.decode_head.in_channels=256',
+    'model.decode_head.channels=16',
+    'model.decode_head.c1_in_channels=32',
+    'model.decode_head.c1_channels=8',
+    *ITERATIONS,
+]
+POINTS = ['model.head.in_channels=256', 'model.head.deconv_out_channels=(16,16,16)']
 EPOCH = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1']
 
 
 @pytest.mark.parametrize('method, make, options, metric', [
     ('faster_rcnn', folders.labelimg, DETECTOR, 'coco/bbox_mAP'),
     ('mask_rcnn', folders.yolo_outlines, DETECTOR + MASKS, 'coco/segm_mAP'),
-    ('simplebaseline', folders.points, ['model.head.in_channels=256', 'model.head.deconv_out_channels=(16,16,16)', *EPOCH], 'coco/AP'),
+    ('simplebaseline', folders.points, POINTS + EPOCH, 'coco/AP'),
     ('deeplabv3plus', folders.cvat_masks, SEGMENTER, 'mIoU'),
-    ('dss', folders.masks_layout, ['model.decode_head.in_channels=(8,32,64,128,256)', *ITERATIONS], 'maxF'),
+    ('dss', folders.masks_layout, ['model.decode_head.in_channels=(8,32,64,128,256)', *ITERATIONS], 'max_F'),
     ('classify', folders.class_folders, ['model.head.in_channels=256', *EPOCH], 'accuracy/top1'),
 ])  # fmt: skip
 def test_trains_tests_and_predicts(method, make, options, metric, run, tmp_path):
@@ -50,8 +57,8 @@ def test_trains_tests_and_predicts(method, make, options, metric, run, tmp_path)
     checkpoint = (tmp_path / 'run/last_checkpoint').read_text()
     result = run('test.py', 'my.py', checkpoint, '--work-dir', 'run', '--show-dir', 'shown', *options)
     assert result.returncode == 0 and metric in result.stdout, result.stderr[-3000:] + result.stdout[-2000:]
-    assert list((tmp_path / 'shown').rglob('*.[jp][pn]g'))
-    result = run('predict.py', 'my.py', checkpoint, 'my pets', *options)
+    assert list((tmp_path / 'shown').rglob('*.*'))
+    result = run('predict.py', 'my.py', checkpoint, folders.picture(tmp_path / 'new.jpg'), *options)
     assert result.returncode == 0 and (tmp_path / 'predictions/index.html').is_file(), result.stderr[-3000:]
 
 
