@@ -1,45 +1,39 @@
-"""What the configs of all methods state of one's own data.
-
-A config is a list of a comment and the statements below it: their left and right sides, which are values, or
-:class:`Name` for text; None for a statement without a right side.
-"""
-
-from collections.abc import Callable
+"""What the configs of all methods state of one's own data, as text."""
 
 import numpy as np
 
 from .data import Data
 
-PIPELINES = {'train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline': None}
+PIPELINES = 'train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline\n'
 
 
-class Name(str):
-    """Text that is written into a config as it is."""
+def classes(data: Data, more: str = '') -> str:
+    """The names of the classes; ``more`` is text of further meta information."""
+    text = repr((*data.classes,))
+    if len(text) > 80:
+        lines = ['']
+        for name in data.classes:
+            if len(lines[-1]) + len(name) > 90:
+                lines.append('')
+            lines[-1] += f'{" " if lines[-1] else ""}{name!r},'
+        text = '\n        '.join(['(', *lines]) + '\n    )'
+    text = f'\n    classes={text},{more}\n' if len(text) > 80 or more else f'classes={text}'
+    return f'\n# The classes, in the order of their numbers.\nmetainfo = dict({text})\n'
 
 
-def metainfo(data: Data, **more) -> tuple:
-    """The classes."""
-    return (
-        'The classes, in the order of their numbers.',
-        dict(metainfo=dict(classes=(*data.classes,), **more)),
-    )
-
-
-def loaders(datasets: dict[str, dict], batch: int, pipelines: bool = True) -> dict:
+def loaders(datasets: dict[str, list[str]], batch: int) -> str:
     """The data loaders of the splits; without a test set, the validation set is for both.
 
     Args:
-        datasets (dict[str, dict]): What differs from the shipped config's data set, by split.
+        datasets (dict[str, list[str]]): What differs from the shipped config's data set, by split.
         batch (int): Images an iteration.
-        pipelines (bool): Whether the config has pipelines of its own, or such as it must name.
     """
-    stated = dict(test_dataloader=Name('val_dataloader'))
-    for split, dataset in datasets.items():
-        if pipelines:
-            dataset = dataset | dict(pipeline=Name('train_pipeline' if split == 'train' else 'test_pipeline'))
-        size = dict(batch_size=batch) if split == 'train' else {}
-        stated[f'{split}_dataloader'] = dict(**size, num_workers=2, dataset=dataset)
-    return {f'{split}_dataloader': stated[f'{split}_dataloader'] for split in ('train', 'val', 'test')}
+    text = '\n'
+    for split, lines in datasets.items():
+        size = f'    batch_size={batch},\n' if split == 'train' else ''
+        lines = ''.join(f'        {line},\n' for line in lines)
+        text += f'{split}_dataloader = dict(\n{size}    num_workers=2,\n    dataset=dict(\n{lines}    ),\n)\n'
+    return text + ('' if 'test' in datasets else 'test_dataloader = val_dataloader\n')
 
 
 def sides(data: Data) -> tuple[int, int]:
@@ -47,47 +41,39 @@ def sides(data: Data) -> tuple[int, int]:
     return tuple(map(int, np.median([sorted(picture.size) for picture in data.splits['train']], axis=0)))
 
 
-def by_epochs(images: int, batch: int, iterations: int, least: int, most: int) -> tuple:
+def by_epochs(images: int, batch: int, iterations: int, least: int, most: int) -> str:
     """How long a run learns that counts epochs."""
     per_epoch = -(-images // batch)
     count = min(most, max(least, -(-iterations // per_epoch)))
-    warmup, steps = min(500, max(2, count * per_epoch // 10)), [count * 2 // 3, count * 8 // 9]
-    return (
-        f'About {iterations:,} iterations, but {least} epochs at least and {most} at most.\n'
-        '# To try it: --cfg-options train_cfg.max_epochs=1',
-        dict(
-            train_cfg=dict(max_epochs=count, val_interval=max(1, count // 10)),
-            default_hooks=dict(checkpoint=dict(interval=max(1, count // 10))),
-            param_scheduler=[
-                dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=warmup),
-                dict(type='MultiStepLR', by_epoch=True, milestones=steps, gamma=0.1),
-            ],
-        ),
-    )
+    interval, warmup = max(1, count // 10), min(500, max(2, count * per_epoch // 10))
+    return f"""
+# About {iterations:,} iterations, but {least} epochs at least and {most} at most.
+# To try it: --cfg-options train_cfg.max_epochs=1
+train_cfg = dict(max_epochs={count}, val_interval={interval})
+default_hooks = dict(checkpoint=dict(interval={interval}))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end={warmup}),
+    dict(type='MultiStepLR', by_epoch=True, milestones=[{count * 2 // 3}, {count * 8 // 9}], gamma=0.1),
+]
+"""
 
 
-def by_iterations(
-    images: int, passes: int, batch: int, least: int, most: int, scheduler: Callable[[int], dict]
-) -> tuple:
-    """How long a run learns that counts iterations."""
+def by_iterations(images: int, passes: int, batch: int, least: int, most: int) -> tuple[str, int]:
+    """How long a run learns that counts iterations, but for its schedule; and that number."""
     count = min(most, max(least, images * passes // batch))
-    return (
-        f'{passes} passes over the images, but {least:,} iterations at least and {most:,} at most.\n'
-        '# To try it: --cfg-options train_cfg.max_iters=10 train_cfg.val_interval=10',
-        dict(
-            train_cfg=dict(max_iters=count, val_interval=count // 10),
-            default_hooks=dict(checkpoint=dict(interval=count // 10)),
-            param_scheduler=[scheduler(count) | dict(by_epoch=False)],
-        ),
-    )
+    text = f"""
+# {passes} passes over the images, but {least:,} iterations at least and {most:,} at most.
+# To try it: --cfg-options train_cfg.max_iters=10 train_cfg.val_interval=10
+train_cfg = dict(max_iters={count}, val_interval={count // 10})
+default_hooks = dict(checkpoint=dict(interval={count // 10}))
+"""
+    return text, count
 
 
-def learning_rate(rate: float, per: int, batch: int) -> tuple:
+def learning_rate(rate: float, per: int, batch: int) -> str:
     """A learning rate that is meant for ``per`` images an iteration, for ``batch`` of them."""
-    return (
-        f'{rate} for {per} images an iteration. On several GPUs or with another batch: --auto-scale-lr',
-        dict(
-            optim_wrapper=dict(optimizer=dict(lr=float(f'{rate * batch / per:.3g}'))),
-            auto_scale_lr=dict(base_batch_size=batch),
-        ),
-    )
+    return f"""
+# {rate} is for {per} images an iteration. On several GPUs or with another batch: --auto-scale-lr
+optim_wrapper = dict(optimizer=dict(lr={rate * batch / per:.3g}))
+auto_scale_lr = dict(base_batch_size={batch})
+"""

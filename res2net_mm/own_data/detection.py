@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from .configs import PIPELINES, Name, by_epochs, learning_rate, loaders, metainfo, sides
+from .configs import PIPELINES, by_epochs, classes, learning_rate, loaders, sides
 from .data import Data
 from .folder import Picture
 
@@ -15,9 +15,9 @@ OTHER = dict(left='right', Left='Right', LEFT='RIGHT', l='r', L='R')
 OTHER |= {right: left for left, right in OTHER.items()}
 
 
-def annotations(data: Data, folder: Path, files: Path, **more) -> tuple[dict, tuple]:
+def annotations(data: Data, folder: Path, files: Path, metainfo: bool) -> tuple[dict, str]:
     """Data sets and evaluators of each split's COCO JSON, which is written unless it can be read as it is."""
-    datasets, evaluators, root = {}, {}, data.folder.root
+    datasets, evaluators, root = {}, '\n', data.folder.root
     for split, pictures in data.splits.items():
         source = pictures[0].source
         own = [picture for picture in data.pictures.values() if picture.source == source]
@@ -27,11 +27,12 @@ def annotations(data: Data, folder: Path, files: Path, **more) -> tuple[dict, tu
         else:
             file, prefix = folder / f'{split}.json', ''
             (files / file.name).write_text(json.dumps(coco_json(data, pictures)), 'utf-8')
-        evaluators[split] = dict(ann_file=file.as_posix())
-        images = dict(img=f'{(root / prefix).as_posix()}/')
-        datasets[split] = dict(data_root='', **more, **evaluators[split], data_prefix=images)
-    test = evaluators.get('test', Name('val_evaluator'))
-    return datasets, ('', dict(val_evaluator=evaluators['val'], test_evaluator=test))
+        annotated = f'ann_file={file.as_posix()!r}'
+        images = f'data_prefix=dict(img={(root / prefix).as_posix() + "/"!r})'
+        datasets[split] = ["data_root=''", *['metainfo=metainfo'] * metainfo, annotated, images]
+        if split != 'train':
+            evaluators += f'{split}_evaluator = dict({annotated})\n'
+    return datasets, evaluators + ('' if 'test' in datasets else 'test_evaluator = val_evaluator\n')
 
 
 def coco_json(data: Data, pictures: list[Picture]) -> dict:
@@ -49,69 +50,69 @@ def coco_json(data: Data, pictures: list[Picture]) -> dict:
     return dict(images=images, annotations=items, categories=categories)
 
 
-def detector(data: Data, method: str, backbone: str, folder: Path, files: Path) -> list:
+def detector(data: Data, method: str, backbone: str, folder: Path, files: Path) -> str:
     """Faster R-CNN and Mask R-CNN."""
-    datasets, evaluators = annotations(data, folder, files, metainfo=Name('metainfo'))
+    datasets, evaluators = annotations(data, folder, files, True)
     short, long = (2 * side for side in sides(data))
-    small = long < 1333 and short < 800
-    scale = {'train_pipeline[2].scale = test_pipeline[1].scale': (long, short)}
+    resize = ''
+    if long < 1333 and short < 800:
+        for split, lines in datasets.items():
+            lines.append(f'pipeline={"train" if split == "train" else "test"}_pipeline')
+        resize = f"""
+# Sides of at most twice those of the images, instead of 1333 and 800.
+{PIPELINES}train_pipeline[2].scale = test_pipeline[1].scale = ({long}, {short})
+"""
     if min(min(picture.size) for picture in data.splits['train']) < 32:
-        datasets['train']['filter_cfg'] = dict(
-            min_size=1
-        )  # the shipped ones leave out what is smaller than 32
-    heads = ['bbox_head'] + ['mask_head'] * (method == 'mask_rcnn')
+        datasets['train'].append('filter_cfg=dict(min_size=1)')  # the shipped ones leave out what is below 32
+    number = f'dict(num_classes={len(data.classes)})'
+    heads = f'bbox_head={number}' + f', mask_head={number}' * (method == 'mask_rcnn')
     labeled = sum(bool(picture.classes) for picture in data.splits['train'])
-    resize = ('Sides of at most twice those of the images, instead of 1333 and 800.', PIPELINES | scale)
-    return [
-        metainfo(data),
-        *([resize] if small else []),
-        ('', loaders(datasets, 2, pipelines=small)),
-        evaluators,
-        (
-            'As many outputs as classes, in every head.',
-            dict(model=dict(roi_head={head: dict(num_classes=len(data.classes)) for head in heads})),
-        ),
-        by_epochs(labeled, 2, 4000, 12, 100),
-        learning_rate(0.02, 16, 2),
-    ]
+    return (
+        classes(data) + resize + loaders(datasets, 2) + evaluators
+        + '\n# As many outputs as classes, in every head.\n'
+        + f'model = dict(roi_head=dict({heads}))\n'
+        + by_epochs(labeled, 2, 4000, 12, 100) + learning_rate(0.02, 16, 2)
+    )  # fmt: skip
 
 
-def key_points(data: Data, method: str, backbone: str, folder: Path, files: Path) -> list:
+POINTS = """
+# swap: the point that a mirrored image shows there. sigmas: how far off a point may be, as a share of the
+# object's size, in the metric; COCO has 0.025 (eyes) to 0.107 (hips).
+metainfo = dict(
+    dataset_name={name!r},
+    keypoint_info={{
+{points}    }},
+    skeleton_info={{
+{links}    }},
+    joint_weights=[1.0] * {count},
+    sigmas=[0.05] * {count},
+)
+model = dict(head=dict(out_channels={count}))
+"""
+
+
+def key_points(data: Data, method: str, backbone: str, folder: Path, files: Path) -> str:
     """SimpleBaseline; of points that aren't COCO's, the names, pairs and links, too."""
-    names, sections, more = data.points['keypoints'], [], {}
+    names, text = data.points['keypoints'], ''
     if names != COCO_POINTS:
-        more = dict(metainfo=Name('metainfo'))
-        pairs = [
-            (a, b) for a, b in data.points.get('skeleton') or [] if {a, b} <= {*range(1, len(names) + 1)}
-        ]
-        meta = dict(
-            dataset_name=folder.name,
-            keypoint_info={i: dict(name=name, swap=swap(name, names)) for i, name in enumerate(names)},
-            skeleton_info={i: dict(link=(names[a - 1], names[b - 1])) for i, (a, b) in enumerate(pairs)},
-            joint_weights=Name(f'[1.0] * {len(names)}'),
-            sigmas=Name(f'[0.05] * {len(names)}'),
-        )
-        sections = [
-            (
-                'swap: the point that a mirrored image shows there. sigmas: how far off a point may be, as a share\n'
-                "# of the object's size, in the metric; COCO has 0.025 (eyes) to 0.107 (hips).",
-                dict(metainfo=meta, model=dict(head=dict(out_channels=len(names)))),
-            )
-        ]
-    datasets, evaluators = annotations(data, folder, files, **more)
+        known = {*range(1, len(names) + 1)}
+        pairs = [(a, b) for a, b in data.points.get('skeleton') or [] if {a, b} <= known]
+        points = [dict(name=name, swap=swap(name, names)) for name in names]
+        links = [dict(link=(names[a - 1], names[b - 1])) for a, b in pairs]
+        text = POINTS.format(
+            name=folder.name, count=len(names),
+            points=''.join(f'        {i}: {point},\n' for i, point in enumerate(points)),
+            links=''.join(f'        {i}: {link},\n' for i, link in enumerate(links)),
+        )  # fmt: skip
+    datasets, evaluators = annotations(data, folder, files, bool(text))
     for split in {*datasets} - {'train'}:
-        datasets[split]['bbox_file'] = None
+        datasets[split].append('bbox_file=None')
     objects = sum(len(picture.objects) for picture in data.splits['train'])
-    return [
-        *sections,
-        (
-            "bbox_file=None: tested in the annotations' boxes, not in a detector's.",
-            loaders(datasets, 32, False),
-        ),
-        evaluators,
-        by_epochs(objects, 32, 5000, 20, 140),
-        learning_rate(0.001, 128, 32),
-    ]
+    return (
+        text + "\n# bbox_file=None: tested in the annotations' boxes, not in a detector's."
+        + loaders(datasets, 32) + evaluators
+        + by_epochs(objects, 32, 5000, 20, 140) + learning_rate(0.001, 128, 32)
+    )  # fmt: skip
 
 
 def swap(name: str, names: list[str]) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from ..config import nearest, shipped_configs
 from ..errors import UserError
 from ..files import replacing
-from .configs import Name
 from .data import Data
 from .detection import detector, key_points
 from .pixels import WEIGHTS, classifier, saliency, segmenter
@@ -86,21 +85,12 @@ def write(data: Data, method: str, backbone: str, config: Path, command: str) ->
     config.parent.mkdir(parents=True, exist_ok=True)
     files = Path(tempfile.mkdtemp(prefix='.own_data_', dir=config.parent))
     try:
-        sections = METHODS[method][1](data, method, backbone, folder, files)
         counts = ', '.join(f'{len(pictures):,} {split}' for split, pictures in data.splits.items())
-        text = HEAD.format(
-            name=base.rpartition('/')[2],
-            root=data.folder.root,
-            command=command,
-            config=config,
-            base=base,
-            counts=counts,
-        ).replace('\\', '/')
-        for comment, stated in sections:
-            text += f'\n# {comment}\n'.replace('\n# \n', '\n')
-            text += ''.join(
-                f'{key}\n' if value is None else f'{key} = {code(value)}\n' for key, value in stated.items()
-            )
+        names = dict(
+            name=base.rpartition('/')[2], root=data.folder.root, config=config, base=base, command=command
+        )
+        text = HEAD.format(**names, counts=counts).replace('\\', '/')
+        text += METHODS[method][1](data, method, backbone, folder, files)
         compile(text, str(config), 'exec')
         written = [config]
         if any(files.iterdir()):
@@ -112,26 +102,3 @@ def write(data: Data, method: str, backbone: str, config: Path, command: str) ->
     finally:
         shutil.rmtree(files, ignore_errors=True)
     return written
-
-
-def code(value, indent: int = 0) -> str:
-    """A value as Python text: dicts as calls of ``dict``, broken into lines where they are long."""
-    if isinstance(value, Name):
-        return value
-    if isinstance(value, dict):
-        called = all(isinstance(key, str) for key in value)
-        opening, closing, sign = ('dict(', ')', '=') if called else ('{', '}', ': ')
-        parts = [f'{key}{sign}{code(item, indent + 4)}' for key, item in value.items()]
-    elif isinstance(value, (list, tuple)):
-        opening, closing = '[]' if isinstance(value, list) else '()'
-        parts = [code(item, indent + 4) for item in value]
-    else:
-        return repr(value)
-    line = (
-        f'{opening}{", ".join(parts)}{"," if isinstance(value, tuple) and len(value) == 1 else ""}{closing}'
-    )
-    if '\n' not in line and len(line) + indent < 90:
-        return line
-    return (
-        f'{opening}\n' + ''.join(f'{" " * (indent + 4)}{part},\n' for part in parts) + ' ' * indent + closing
-    )
