@@ -156,7 +156,7 @@ def test_values_with_gaps_and_several_endings_become_new_masks(tool, tmp_path):
     folders.mixed_masks(tmp_path / 'pets')
     config, _ = tool('pets', '--method', 'deeplabv3plus')
     _, datasets, model = built(config)
-    assert lengths(datasets, None) and datasets['val'].metainfo['classes'] == ('background', 'class_128')
+    assert lengths(datasets, None) and datasets['val'].metainfo['classes'] == ('background', 'class_200')
     assert datasets['val'][0]['data_samples'].gt_sem_seg.data.unique().tolist()[:2] == [0, 1]
 
 
@@ -333,9 +333,9 @@ def test_one_picture_is_for_both(tool, tmp_path):
 def test_classes_of_every_spelling(tool, tmp_path):
     names = ["dog's", 'say "hi"', 'Köter 犬', 'a b', '{x}', 'back\\slash']
     for i, name in enumerate(names * 2):
-        folders.picture(tmp_path / f'my pets/{i}.jpg')
-        folders.voc(tmp_path / f'my pets/{i}.xml', name)
-    config, _ = tool('my pets', '--method', 'faster_rcnn')
+        folders.picture(tmp_path / f'my \'pets"/{i}.jpg')
+        folders.voc(tmp_path / f'my \'pets"/{i}.xml', name)
+    config, _ = tool('my \'pets"', '--method', 'faster_rcnn')
     cfg, datasets, _ = built(config)
     assert datasets['train'].metainfo['classes'] == tuple(sorted(names))
     Config.fromstring(cfg.dump(), '.py')  # as a run writes it down
@@ -387,7 +387,7 @@ def test_sizes_follow_the_images(tool, tmp_path):
     cfg, datasets, _ = built(tool('pets', '--method', 'deeplabv3plus')[0])
     assert datasets['val'][0]['inputs'].shape[1:] == (768, 1024) and cfg.crop_size == (513, 513)
     assert datasets['val'][0]['data_samples'].gt_sem_seg.shape == (1200, 1600)
-    assert datasets['train'][0]['inputs'].shape[1:] == (513, 513)
+    assert max(datasets['train'][0]['inputs'].shape[1:]) <= 513
     assert cfg.tta_pipeline[1].type == 'Resize'
     cfg, datasets, _ = built(tool('pets', '--method', 'dss')[0])
     assert datasets['train'][0]['inputs'].shape[1:] == datasets['val'][0]['inputs'].shape[1:] == (300, 400)
@@ -402,3 +402,34 @@ def test_turned_photographs_have_the_size_that_they_are_shown_in(tmp_path):
     folders.voc(tmp_path / 'a/a.xml')
     (picture,) = read(tmp_path / 'a', 'faster_rcnn').pictures.values()
     assert picture.size == (48, 64)
+
+
+def test_a_test_set_without_labels_is_left_out(tool, tmp_path):
+    folders.yolo_layout(tmp_path / 'pets')
+    folders.picture(tmp_path / 'pets/images/test/0.jpg')
+    config, printed = tool('pets', '--method', 'faster_rcnn')
+    _, datasets, _ = built(config)
+    assert '1 test images, none of them labeled, left out: images/test/0.jpg' in printed
+    assert len(datasets['test']) == len(datasets['val']) == 2
+
+
+def test_an_image_whose_name_looks_like_a_masks(tool, tmp_path):
+    for i in range(4):
+        folders.picture(tmp_path / f'a-seg/pets/images/{i}_seg.jpg')
+        folders.yolo(tmp_path / f'a-seg/pets/labels/{i}_seg.txt', i % 2, True)
+    config, printed = tool('.', '--method', 'mask_rcnn', '-o', 'my.py')
+    _, datasets, _ = built(config)
+    assert len(datasets['train']) + len(datasets['val']) == 4
+    assert datasets['train'].metainfo['classes'] == ('class_0', 'class_1') and 'Problems' not in printed
+
+
+def test_labels_of_no_image_and_numbers_twice(tool, tmp_path):
+    """MMDetection would stop at the one, and count the other wrong."""
+    folders.coco_layout(tmp_path / 'a')
+    file = tmp_path / 'a/annotations/instances_train2017.json'
+    content = json.loads(file.read_text())
+    content['annotations'] += [content['annotations'][0], content['annotations'][0] | dict(image_id=99)]
+    file.write_text(json.dumps(content))
+    config, _ = tool('a', '--method', 'faster_rcnn')
+    _, datasets, _ = built(config)
+    assert len(datasets['train']) == 3 and (tmp_path / 'a_faster_rcnn/train.json').exists()

@@ -38,7 +38,7 @@ def main() -> None:
 if __name__ == '__main__':
     try:
         main()
-    except UserError as error:
+    except (UserError, OSError) as error:  # OSError: what may not be read or written
         print(f'own_data.py: error: {error}', file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -31,7 +31,7 @@ def read_coco(folder: Folder, method: str) -> Data | None:
     for file in sorted(chosen):
         try:
             _read_coco(data, file, contents[file], method)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f'{folder.root / file} is not as COCO has it: {type(error).__name__} {error}'
             ) from None
@@ -58,11 +58,8 @@ def _read_coco(data: Data, file: Path, content: dict, method: str) -> None:
         ends = found.as_posix().endswith(image['file_name'])
         prefixes.add(found.as_posix().removesuffix(image['file_name']) if ends else None)
         for annotation in by_image[image['id']]:
-            kept = {
-                key: annotation[key]
-                for key in ('bbox', 'area', 'iscrowd', 'segmentation')
-                if key in annotation
-            }
+            keys = {'bbox', 'area', 'iscrowd', 'segmentation'} & annotation.keys()
+            kept = {key: annotation[key] for key in keys}
             outline = kept.get('segmentation')
             if 'bbox' not in kept and isinstance(outline, list) and outline:
                 kept['bbox'] = _box(np.concatenate([np.reshape(part, (-1, 2)) for part in outline]))
@@ -80,10 +77,11 @@ def _read_coco(data: Data, file: Path, content: dict, method: str) -> None:
     for category in content['categories']:
         if category.get('keypoints'):
             if data.points and data.points['keypoints'] != category['keypoints']:
-                raise ValueError(
-                    'categories with different key points; SimpleBaseline learns one set of them'
-                )
+                raise ValueError('categories of different key points; there can be only one set of them')
             data.points = category
+    ids = {annotation.get('id') for annotation in content['annotations']}
+    if len(ids) < len(content['annotations']) or by_image.keys() - {i['id'] for i in content['images']}:
+        prefixes.add(None)
     own = [*names.values()]  # MMDetection numbers the classes in each file's own order
     if len(prefixes) == 1 and len({*own}) == len(own) and own == data.classes[: len(own)]:
         data.prefix[file] = prefixes.pop()
@@ -110,7 +108,7 @@ def read_voc(folder: Folder, method: str) -> Data | None:
     for file in folder.ending('.xml'):
         try:
             root = ElementTree.parse(folder.root / file).getroot()
-        except ElementTree.ParseError:
+        except (ElementTree.ParseError, ValueError, LookupError):  # the latter of its encoding
             folder.problems["XML files that can't be read"].append(file)
             continue
         if root.tag != 'annotation':
@@ -125,13 +123,8 @@ def read_voc(folder: Folder, method: str) -> Data | None:
             except (AttributeError, TypeError, ValueError):
                 folder.problems['objects without a name or a box, left out'].append(file)
                 continue
-            _add_box(
-                data,
-                picture,
-                name,
-                np.reshape(corners, (2, 2)),
-                iscrowd=int(item.findtext('difficult') == '1'),
-            )
+            difficult = int(item.findtext('difficult') == '1')
+            _add_box(data, picture, name, np.reshape(corners, (2, 2)), iscrowd=difficult)
     data.classes = sorted(data.used())
     return data if seen else None
 

@@ -18,6 +18,7 @@ SPLIT = re.compile(r'(?<![a-z])(train|val|test)(?:ing|id|idation)?(?![a-z])')
 MASK = re.compile(
     r'(?<![a-z])(masks?|labels?|annotations?|ann|gts?|ground.?truth|segmentation\w*|seg|pixelwise\w*)(?![a-z])'
 )
+SUFFIX = re.compile(r'[_-](masks?|gt|seg|labels?|label(train)?ids)$', re.IGNORECASE)
 ORIENTATION = 0x0112  # EXIF's
 UNREADABLE = "images that can't be read, left out"
 
@@ -63,7 +64,7 @@ class Folder:
         self.problems = defaultdict(list)
         self.files = sorted(_walk(self.root))
         self.pictures = self.ending(*IMAGES)  # all that are images, masks included
-        self.masks = [file for file in self.pictures if _is_mask(file)]
+        self.masks = _masks(self.pictures)
         self.images = sorted({*self.pictures} - {*self.masks}) or self.pictures
         self._by_stem = defaultdict(list)
         for file in self.images:
@@ -79,12 +80,7 @@ class Folder:
         return ', '.join(f'{n:,} {ending}' for ending, n in counts.most_common(8)) or 'no files'
 
     def find(self, name: str, label: Path) -> Path | None:
-        """The image of that name that lies nearest to its label, by the names of their folders.
-
-        Args:
-            name (str): A path, of which only the end need be right, with an ending or without.
-            label (Path): The label's file.
-        """
+        """The image of that name or path that lies nearest to its label, by their folders' names."""
         path = Path(os.path.normpath(label.parent / str(name).replace('\\', '/')))
         found = self._by_stem.get(stem(path.name).lower(), [])
         found = [file for file in found if file.name.lower() == path.name.lower()] or found
@@ -141,9 +137,18 @@ def _walk(root: Path) -> Iterator[Path]:
         yield from (Path(path, name).relative_to(root) for name in names if not name.startswith('.'))
 
 
-def _is_mask(file: Path) -> bool:
-    parts = [part.lower() for part in file.parent.parts]
-    return any(map(MASK.search, parts)) or bool(re.search(r'[_-](mask|gt|label\w*|seg)$', file.stem.lower()))
+def _masks(files: list[Path]) -> list[Path]:
+    """The masks, by names of their folders that not all have, or by their own beside an image's."""
+    shared = os.path.commonpath([file.parent for file in files]) if files else ''
+    stems = {file.with_suffix('').as_posix() for file in files}
+
+    def is_mask(file):
+        folders = file.parent.relative_to(shared).parts
+        name = file.with_suffix('').as_posix()
+        beside = SUFFIX.search(name) and SUFFIX.sub('', name) in stems
+        return beside or any(MASK.search(part.lower()) for part in folders)
+
+    return [file for file in files if is_mask(file)]
 
 
 def stem(name: str) -> str:
@@ -173,10 +178,8 @@ def listed_names(folder: Folder) -> list[str]:
 def by_lists(folder: Folder, pictures: list[Picture], task: str) -> None:
     """Take the splits from ``train.txt``, ``val.txt`` and ``test.txt``, where there are such lists.
 
-    Args:
-        folder (Folder): Where they may lie, such as in VOC's ``ImageSets``.
-        pictures (list[Picture]): The pictures, whose ``split`` is set; None of those in no list.
-        task (str): The folder of ``ImageSets`` that is meant: 'Main' or 'Segmentation'.
+    VOC has more than one set of them, of which ``task`` names the folder: 'Main' or 'Segmentation'. A picture
+    that is in no list is in no split.
     """
     lists = [f for f in folder.ending('.txt') if SPLIT.fullmatch(f.stem.lower())]
     names = {}
@@ -194,10 +197,7 @@ def divide(folder: Folder, pictures: list[Picture], per_class: bool) -> tuple[di
     Where nothing names a validation set, it is a fifth of the training pictures, by a hash of their paths:
     the same ones each time, also when there are more pictures later.
 
-    Args:
-        folder (Folder): Takes note of what was left out.
-        pictures (list[Picture]): All of them.
-        per_class (bool): Whether each class is divided by itself.
+    With ``per_class`` each class is divided by itself.
     """
     splits = {name: [picture for picture in pictures if picture.split == name] for name in (*SPLITS, None)}
     rest = splits.pop(None)
@@ -206,6 +206,10 @@ def divide(folder: Folder, pictures: list[Picture], per_class: bool) -> tuple[di
     if not splits['train']:
         folder.problems['no training images: all are divided anew'] = []
         splits = dict(train=pictures, val=[], test=[])
+    for name in ('val', 'test'):
+        if splits[name] and not any(picture.classes for picture in splits[name]):
+            folder.problems[f'{name} images, none of them labeled, left out'] = [p.file for p in splits[name]]
+            splits[name] = []
     if rest:
         folder.problems['images in no split, left out'] += [picture.file for picture in rest]
     origin = 'as the folder has them'
@@ -232,4 +236,4 @@ def _fifth(pictures: Iterable[Picture], per_class: bool) -> list[Picture]:
 
 
 def _hash(file: Path) -> float:
-    return int(hashlib.md5(file.as_posix().encode()).hexdigest()[:8], 16) / 16**8
+    return int(hashlib.sha256(file.as_posix().encode()).hexdigest()[:8], 16) / 16**8

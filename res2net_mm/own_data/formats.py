@@ -47,14 +47,10 @@ def read(root: str | Path, method: str) -> Data:
         )
     (data,) = found
     images = folder.pictures if data.kind == 'class folders' else folder.images
-    known = {
-        *data.pictures,
-        *(p.source for p in data.pictures.values()),
-        *folder.problems.get(UNREADABLE, []),
-    }
+    pictures = list(data.pictures.values())
+    known = {*data.pictures, *(p.source for p in pictures), *folder.problems.get(UNREADABLE, [])}
     if unlabeled := [file for file in images if file not in known]:
         folder.problems['images without labels, left out'] = unlabeled
-    pictures = list(data.pictures.values())
     if data.kind != 'class folders':
         by_lists(folder, pictures, 'Segmentation' if data.kind == 'masks' else 'Main')
     if data.kind != 'masks':

@@ -1,7 +1,6 @@
 """Masks, and folders of classes."""
 
 import csv
-import re
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +8,11 @@ from PIL import Image
 
 from ..errors import UserError
 from .data import Data
-from .folder import SPLIT, Folder, listed_names, stem
+from .folder import SPLIT, SUFFIX, Folder, listed_names, stem
 
 IGNORED = 255  # mmseg's ignore_index and seg_pad_val
 VOID = 0xE0E0C0  # VOC's color of what is ignored
 MOST = 100  # values or colors; masks of more hold blends: they were resized, or saved as JPEG
-SUFFIX = re.compile(r'[_-](mask|gt|label\w*|seg)$', re.IGNORECASE)
 
 
 def read_masks(folder: Folder, method: str) -> Data | None:
@@ -55,9 +53,7 @@ def load_mask(file: Path, colored: bool) -> np.ndarray:
 
 def _salient(data: Data) -> None:
     for picture in list(data.pictures.values()):
-        if not picture.source.name.startswith(
-            picture.file.with_suffix('').name
-        ):  # as SaliencyDataset pairs them
+        if not picture.source.name.startswith(picture.file.stem):  # as SaliencyDataset needs them
             data.folder.problems['masks named otherwise than their image, left out'].append(picture.source)
             del data.pictures[picture.file]
             continue
@@ -81,8 +77,8 @@ def _classes(data: Data, names: dict[int, str], modes: set[str]) -> None:
             f'{next(iter(data.pictures.values())).source}: blends of what were classes. '
             'Save them as PNG, not as JPEG; resize them by nearest neighbors if at all'
         )
-    if {*found} == {0, white} and not names:
-        names = {0: 'background', white: 'foreground'}
+    if {*found} == {0, white} and len(names) in (0, 2):
+        names = dict(zip((0, white), names.values() or ('background', 'foreground')))
     new = [value for value in found if value not in names and value != ignored]
     if new and names:
         data.folder.problems['values of masks that have no name'] = [
@@ -108,21 +104,14 @@ def _named_values(folder: Folder) -> dict:
     for file in folder.files:
         if file.name == 'labelmap.txt':  # name:r,g,b:parts:actions
             lines = [line.split(':') for line in folder.text(file) if not line.startswith('#')]
-            named = [(line[0], line[1].split(',')) for line in lines if len(line) > 1]
-            return {'colored': True} | {_color(rgb): name for name, rgb in named}
+            named = {line[0]: [int(part) for part in line[1].split(',')] for line in lines if len(line) > 1}
+            return {'colored': True} | {r << 16 | g << 8 | b: name for name, (r, g, b) in named.items()}
         if file.suffix.lower() == '.csv':
             rows = list(csv.DictReader(folder.text(file), skipinitialspace=True))
             rows = [{str(key).strip().lower(): value for key, value in row.items()} for row in rows]
             if rows and {'pixel value', 'class'} <= rows[0].keys():
                 return {int(row['pixel value']): row['class'].strip() for row in rows}
-            if rows and {'name', 'r', 'g', 'b'} <= rows[0].keys():
-                return {'colored': True} | {_color([row[c] for c in 'rgb']): row['name'] for row in rows}
     return dict(enumerate(listed_names(folder)))
-
-
-def _color(rgb: list[str]) -> int:
-    red, green, blue = map(int, rgb)
-    return red << 16 | green << 8 | blue
 
 
 def read_classes(folder: Folder, method: str) -> Data | None:

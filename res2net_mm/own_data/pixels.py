@@ -37,7 +37,7 @@ WEIGHTS = dict(
 
 def layout(picture: Picture) -> tuple:
     """Folders and endings of an image and of its mask; no ending where the mask's name isn't the image's."""
-    name, mask = picture.file.with_suffix('').name, picture.source
+    name, mask = picture.file.stem, picture.source
     ending = mask.name[len(name) :] if mask.name.startswith(name) else None
     return picture.file.parent, mask.parent, picture.file.suffix, ending
 
@@ -119,7 +119,7 @@ def saliency(data: Data, method: str, backbone: str, folder: Path, files: Path) 
     for split, pictures in data.splits.items():
         groups, sets = defaultdict(list), ''
         for picture in pictures:
-            groups[layout(picture)].append(picture.file.with_suffix('').name)
+            groups[layout(picture)].append(picture.file.stem)
         for number, ((images, masks, suffix, ending), names) in enumerate(groups.items()):
             file = write_list(files, f'{split}_{number}.txt', names, folder)
             sets += f"""

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -39,9 +40,8 @@ _base_ = 'res2net_mm::{base}.py'
 
 def backbones(method: str) -> list[str]:
     """The backbones with released weights of which there is a shipped config for a method."""
-    found = [
-        re.fullmatch(METHODS[method][0].rpartition('/')[2].format('(.+)'), name) for name in shipped_configs()
-    ]
+    pattern = METHODS[method][0].rpartition('/')[2].format('(.+)')
+    found = [re.fullmatch(pattern, name) for name in shipped_configs()]
     return [name[1] for name in found if name and (method != 'classify' or name[1] in WEIGHTS)]
 
 
@@ -72,7 +72,7 @@ def write(data: Data, method: str, backbone: str, config: Path, command: str) ->
         method (str): A key of :data:`METHODS`.
         backbone (str): One of :func:`backbones`.
         config (Path): The new file.
-        command (str): What the config says that it was written by.
+        command (str): What its first lines say that it was written by.
 
     Returns:
         list[Path]: The config, and the folder if there is one.
@@ -86,12 +86,10 @@ def write(data: Data, method: str, backbone: str, config: Path, command: str) ->
     files = Path(tempfile.mkdtemp(prefix='.own_data_', dir=config.parent))
     try:
         counts = ', '.join(f'{len(pictures):,} {split}' for split, pictures in data.splits.items())
-        names = dict(
-            name=base.rpartition('/')[2], root=data.folder.root, config=config, base=base, command=command
-        )
-        text = HEAD.format(**names, counts=counts).replace('\\', '/')
+        about = dict(name=base.rpartition('/')[2], root=data.folder.root, counts=counts, command=command)
+        about = {key: str(value).replace('\\', '/').replace('"', "'") for key, value in about.items()}
+        text = HEAD.format(**about, config=shlex.quote(config.as_posix()), base=base)
         text += METHODS[method][1](data, method, backbone, folder, files)
-        compile(text, str(config), 'exec')
         written = [config]
         if any(files.iterdir()):
             files.chmod(0o755)
