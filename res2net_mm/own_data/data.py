@@ -65,7 +65,7 @@ class Data:
         }
         problems = self.folder.problems
         if empty := [p.file for p in self.splits['train'] if not p.classes]:
-            problems['training images without an object, not used in training'] = empty
+            problems['training images without an object'] = empty
         if missing := [name for name in self.classes if not counts['train'][name]]:
             problems['classes without a training example'] = missing
         # Further checks of the data belong here: what they find is listed like these.
