@@ -1,0 +1,138 @@
+"""Trainings whose processes are killed, stopped or told to end, as commands."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from res2net_mm.checkpoints import read_checkpoint
+from res2net_mm.engine.saving import find_checkpoint
+
+ROOT = Path(__file__).parents[2]
+SAVE_OFTEN = [
+    'default_hooks.checkpoint.by_epoch=False',
+    'default_hooks.checkpoint.interval=1',
+    'default_hooks.checkpoint.max_keep_ckpts=1',
+    'randomness.seed=1',
+]
+ENVIRONMENT = {'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+
+
+@pytest.fixture
+def start(tmp_path, tiny_config):
+    """Start a training in ``tmp_path/run``; whatever becomes of it, it ends with the test."""
+    started = []
+
+    def start(*options, processes=1, resume=False, work_dir='run'):
+        launcher = [sys.executable] if processes == 1 else ['bash', str(ROOT / 'tools' / 'dist_train.sh')]
+        command = [str(ROOT / 'tools' / 'train.py')] if processes == 1 else []
+        command = [*launcher, *command, str(tiny_config), *([str(processes)] if processes > 1 else [])]
+        command += ['--work-dir', work_dir, *(['--resume'] if resume else []), '--cfg-options', *options]
+        log = open(tmp_path / f'{len(started)}.log', 'w+')
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, **ENVIRONMENT, 'PORT': free_port()},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        process.printed = lambda: Path(log.name).read_text(errors='replace')
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return str(s.getsockname()[1])
+
+
+def wait_for(process, text, seconds=120):
+    """Wait until a process has printed something."""
+    end = time.monotonic() + seconds
+    while text not in process.printed():
+        assert process.poll() is None and time.monotonic() < end, process.printed()[-3000:]
+        time.sleep(0.02)
+
+
+def children(process):
+    """The processes that a process started, in their order."""
+    command = ['ps', '-o', 'pid=', '--ppid', str(process.pid)]
+    return sorted(map(int, subprocess.check_output(command, text=True).split()))
+
+
+def weights(work_dir):
+    return read_checkpoint(find_checkpoint(work_dir)[0])['state_dict']
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_sigterm_to_one_of_two_processes_saves_for_both(start, tmp_path):
+    options = ['train_cfg.max_epochs=3', 'randomness.seed=1']
+    whole = start(*options, processes=2, work_dir='whole')
+    cut = start(*options, 'train_cfg.max_epochs=300', processes=2)
+    wait_for(cut, 'Saving checkpoint at 1 epochs')
+    os.kill(children(cut)[1], signal.SIGTERM)
+    assert cut.wait(60) != 0
+    assert 'SIGTERM: saved' in cut.printed() and (tmp_path / 'run' / 'interrupted.pth').exists()
+    assert start(*options, processes=2, resume=True).wait(120) == 0
+    assert whole.wait(120) == 0
+    assert not (tmp_path / 'run' / 'interrupted.pth').exists()
+    assert_same(weights(tmp_path / 'whole'), weights(tmp_path / 'run'))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('seed', range(3))
+def test_killed_again_and_again(start, tmp_path, seed):
+    options = [*SAVE_OFTEN, 'train_cfg.max_epochs=30', 'optim_wrapper.accumulative_counts=2']
+    draw, kills = random.Random(seed), 0
+    process = start(*options)
+    while process.poll() is None and kills < 12:
+        wait_for(process, 'Saving checkpoint at')
+        time.sleep(draw.uniform(0, 1.5))
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        found, problems = find_checkpoint(tmp_path / 'run')
+        assert found and not problems
+        process = start(*options, resume=True)
+    assert process.wait(200) == 0 and kills > 3
+    assert start(*options, work_dir='whole').wait(200) == 0
+    assert_same(weights(tmp_path / 'whole'), weights(tmp_path / 'run'))
+
+
+@pytest.mark.slow
+def test_a_data_worker_that_is_stopped_ends_the_run(start):
+    workers = [f'train_dataloader.{k}' for k in ('num_workers=2', 'persistent_workers=True', 'timeout=3')]
+    process = start(*workers, 'train_cfg.max_epochs=300')
+    wait_for(process, 'Saving checkpoint at 2 epochs')
+    for worker in children(process):
+        os.kill(worker, signal.SIGSTOP)
+    assert process.wait(60) == 2
+    assert 'error: a data worker has not answered in time' in process.printed()
+
+
+@pytest.mark.slow
+def test_a_process_that_is_stopped_ends_the_others(start):
+    process = start('train_cfg.max_epochs=300', 'env_cfg.dist_cfg.timeout=5', processes=2)
+    wait_for(process, 'Saving checkpoint at 2 epochs')
+    os.kill(children(process)[1], signal.SIGSTOP)
+    wait_for(process, 'does not answer')
