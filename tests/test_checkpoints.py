@@ -22,6 +22,7 @@ from res2net_mm import checkpoints
 from res2net_mm.checkpoints import (
     CheckpointError,
     describe,
+    download,
     load_pretrained,
     loading,
     read_checkpoint,
@@ -717,7 +718,7 @@ class TestReleasedFiles:
             response.info = lambda: headers
             return response
 
-        monkeypatch.setattr(torch.hub, 'urlopen', urlopen)
+        monkeypatch.setattr(download, 'urlopen', urlopen)
         monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
         digest = hashlib.sha256(self.served).hexdigest()[:8]
         monkeypatch.setitem(checkpoints.RELEASED, 'res2net50_26w_4s', digest)
@@ -753,7 +754,7 @@ class TestReleasedFiles:
         def unreachable(*args, **kwargs):
             raise urllib.error.URLError('Name or service not known')
 
-        self.monkeypatch.setattr(torch.hub, 'urlopen', unreachable)
+        self.monkeypatch.setattr(download, 'urlopen', unreachable)
         with pytest.raises(CheckpointError) as error:
             read_checkpoint('res2net://res2net50_26w_4s')
         assert 'Name or service not known' in str(error.value)
@@ -810,7 +811,7 @@ class TestReleasedFiles:
         def unreachable(*args, **kwargs):
             raise urllib.error.URLError('Name or service not known')
 
-        self.monkeypatch.setattr(torch.hub, 'urlopen', unreachable)
+        self.monkeypatch.setattr(download, 'urlopen', unreachable)
         address = 'https://example.org/a/model.safetensors?download=true'
         with pytest.raises(CheckpointError) as error:
             read_checkpoint(address)
@@ -824,7 +825,7 @@ class TestReleasedFiles:
         'address', ['https://[x/y.pth', 'https://example.org/a b.pth', 'https://x:y/z.pth']
     )
     def test_malformed_addresses(self, address):
-        self.monkeypatch.setattr(torch.hub, 'urlopen', urllib.request.urlopen)  # refuses before it connects
+        self.monkeypatch.setattr(download, 'urlopen', urllib.request.urlopen)  # refuses before it connects
         with pytest.raises(CheckpointError, match=re.escape(address)):
             read_checkpoint(address)
 

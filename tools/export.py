@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 from res2net_mm.cfg_options import CfgOptions
+from res2net_mm.checkpoints import add_options
 from res2net_mm.config import load_config
 from res2net_mm.errors import UserError
 from res2net_mm.fused.export import CHECKED, check_format, describe_input, export, in_channels, load_backbone
@@ -29,6 +30,7 @@ def parse_args() -> argparse.Namespace:
         metavar='K=V',
         help='change the config, such as model.backbone.depth=101',
     )
+    add_options(parser)
     return parser.parse_args()
 
 

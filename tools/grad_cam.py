@@ -10,7 +10,7 @@ import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from res2net_mm.cfg_options import CfgOptions
-from res2net_mm.checkpoints import safe_loading
+from res2net_mm.checkpoints import add_options, safe_loading
 from res2net_mm.config import load_config
 from res2net_mm.errors import UserError
 from res2net_mm.files import replacing
@@ -47,6 +47,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=CfgOptions, metavar='K=V', help='change both configs'
     )
+    add_options(parser)
     return parser.parse_args()
 
 

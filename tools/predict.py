@@ -11,6 +11,7 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 from res2net_mm.cfg_options import CfgOptions
+from res2net_mm.checkpoints import add_options
 from res2net_mm.errors import UserError
 from res2net_mm.visualization.ground_truth import load_ground_truth
 from res2net_mm.visualization.inferencers import load_predictor
@@ -59,6 +60,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=CfgOptions, metavar='K=V', help='change the (first) config'
     )
+    add_options(parser)
     args = parser.parse_intermixed_args()
     # Inputs may follow --against, too.
     count = 1 if args.against and _is_truth(args.against) else 2

@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from res2net_mm.checkpoints import address_name, publish
+from res2net_mm.checkpoints import add_options, address_name, publish
 from res2net_mm.errors import UserError
 
 
@@ -18,6 +18,7 @@ def parse_args() -> argparse.Namespace:
         help="NAME.pth, which becomes NAME-HASH.pth (in and by the name of the checkpoint's folder; of an "
         'address here, by its last part)',
     )
+    add_options(parser)
     return parser.parse_args()
 
 

@@ -3,17 +3,22 @@
 import hashlib
 import http.client
 import os
-import re
+import shutil
 from pathlib import Path
 from urllib.parse import urlparse
+from urllib.request import Request, urlopen
 
 import torch
 from mmengine.dist import barrier
 from mmengine.logging import print_log
+from rich.console import Console
+from rich.progress import wrap_file
 
-from ..errors import UserError
+from ..files import replacing
+from .integrity import CheckpointError, hash_in_name, sha256, write_sha256
 
 SCHEME = 'res2net://'
+TIMEOUT = 60  # seconds without a byte, after which a server is given up
 RELEASE_URL = 'https://shanghuagao.oss-cn-beijing.aliyuncs.com/res2net/'
 RELEASED = {  # the authors' weights, and how the SHA-256 of each file begins
     'res2net50_26w_4s': '06e79181',
@@ -28,10 +33,6 @@ RELEASED = {  # the authors' weights, and how the SHA-256 of each file begins
     'res2net50_v1b_26w_4s': '3cf99910',
     'res2net101_v1b_26w_4s': '0812c246',
 }
-
-
-class CheckpointError(UserError):
-    """A checkpoint that can't be had, read or loaded; the message says why and what to do."""
 
 
 def fetch(source: str | os.PathLike) -> Path:
@@ -52,14 +53,19 @@ def fetch(source: str | os.PathLike) -> Path:
         return _download(RELEASE_URL + file, file, RELEASED[name])
     if source.startswith(('http://', 'https://')):
         name = address_name(source)
-        if stamp := re.search(r'-(?=\d*[a-f])([0-9a-f]{8,})\.\w+$', name.name):  # not a date
-            return _download(source, name.name, stamp[1])  # of whatever address, the hash says what it is
+        if expected := hash_in_name(name.name):
+            return _download(source, name.name, expected)  # of whatever address, the hash says what it is
         address = hashlib.sha256(source.encode()).hexdigest()[:12]
         return _download(source, f'{name.stem[:100]}_{address}{name.suffix[:20]}', None)
-    path = Path(source).expanduser()
-    if not path.is_file():
-        raise CheckpointError(f'checkpoint not found: {path.absolute()}')
-    return path
+    try:
+        path = Path(source).expanduser()
+        if path.is_file():
+            return path
+    except (OSError, RuntimeError) as error:  # no permission, a name too long; no such user's home
+        raise CheckpointError(
+            f'checkpoint not found: {source} ({getattr(error, "strerror", error)})'
+        ) from None
+    raise CheckpointError(f'checkpoint not found: {path.absolute()}' + ' (a folder)' * path.is_dir())
 
 
 def address_name(address: str) -> Path:
@@ -79,32 +85,41 @@ def local_rank() -> int:
     return int(os.environ.get('LOCAL_RANK') or os.environ.get('SLURM_LOCALID') or 0)
 
 
-def _download(url: str, name: str, sha256: str | None) -> Path:
-    """Fetch ``url`` into torch.hub's folder unless it is there.
+def _download(url: str, name: str, expected: str | None) -> Path:
+    """Fetch ``url`` into torch.hub's folder, and write its SHA-256 beside it, unless it is there.
 
     The first process of each node does it, and the others meet it at the barrier, or, before there is a
     process group, when it is formed.
     """
     path = Path(torch.hub.get_dir(), 'checkpoints', name)
     if local_rank() == 0 and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         print_log(f'downloading {url} to {path}', logger='current')
         try:
-            torch.hub.download_url_to_file(url, str(path), sha256, progress=True)
-        except RuntimeError as error:
-            raise CheckpointError(f'{url}: the download is not the expected file: {error}') from None
+            with replacing(path) as part:
+                _receive(url, part)
+                if expected and not (found := sha256(part)).startswith(expected):
+                    raise CheckpointError(
+                        f'{url}: the download is not the expected file: its SHA-256 begins with '
+                        f'{found[: len(expected)]}, not {expected}'
+                    )
+            write_sha256(path)
         except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: no address at all
             raise CheckpointError(
                 f'could not download {url} ({getattr(error, "reason", error)}). Put the file at {path} '
                 'by hand. To train from scratch: init_cfg=None (--cfg-options model.backbone.init_cfg=None)'
             ) from None
     barrier()
-    if sha256 and path.exists():
-        with path.open('rb') as file:
-            digest = hashlib.sha256(file.read()).hexdigest()
-        if not digest.startswith(sha256):
-            raise CheckpointError(
-                f'{path} is damaged: its SHA-256 begins with {digest[: len(sha256)]}, not {sha256}. '
-                'Delete it; it will be downloaded again.'
-            )
     return path
+
+
+def _receive(url: str, path: Path) -> None:
+    """Write what an address holds to a file, whole, or raise an OSError."""
+    request = Request(url, headers={'User-Agent': 'res2net_mm'})
+    with urlopen(request, timeout=TIMEOUT) as response, path.open('wb') as file:
+        length = response.info().get('Content-Length')
+        total = None if length is None else int(length)
+        console = Console(stderr=True)
+        with wrap_file(response, total, description='', console=console) as body:  # with a progress bar
+            shutil.copyfileobj(body, file)
+        if total is not None and file.tell() != total:
+            raise OSError(f'it ended after {file.tell():,} of {total:,} bytes')

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..models.dla import TREES
 from ..models.stage import BLOCKS
 from ..registry import FUNCTIONS
-from .download import CheckpointError
+from .integrity import CheckpointError, check_weights
 from .naming import describe, find_state_dict, listed
 from .reading import read_checkpoint
 
@@ -59,8 +59,9 @@ def load_pretrained(
 
     Raises:
         CheckpointError: If an option has no such value, or the file can't be read, isn't of such a network,
-            has another depth, width, scale, cardinality or stem, or anything but a classifier is missing or
-            left over; with ``partial``, if nothing fits.
+            has it more than once (one perhaps incomplete), has weights that are NaN or infinite, has another
+            depth, width, scale, cardinality or stem, or anything but a classifier is missing or left over; with
+            ``partial``, if nothing fits.
     """
     if input_conv not in (None, *ADAPTATIONS):
         raise CheckpointError(f'input_conv={input_conv!r} is none of {", ".join(map(repr, ADAPTATIONS))}')
@@ -84,6 +85,7 @@ def load_pretrained(
         state_dict = {name: state_dict[name] for name in own if _fits(name, state_dict, own)}
         if not any(map(_is_parameter, state_dict)):
             raise CheckpointError(f'nothing in it fits by name and shape; its parameters are {listed(whole)}')
+        check_weights(state_dict)
     except CheckpointError as error:
         raise CheckpointError(f'{checkpoint} was not loaded: {error}{remark}') from None
     missing = [name for name in own if name not in state_dict]
@@ -165,12 +167,32 @@ def _find_prefix(state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor],
     most = max(found.values(), default=0)
     # A few names, such as conv1.weight for a stem, end the names in any network's blocks.
     best = [p for p in found if found[p] == most and (partial or 4 * most > len(wanted))] or ['']
+    best += [p for p in found if p not in best and _is_second(p, best[0], state_dict, wanted)]
     if len(best) > 1:
         raise CheckpointError(
             f'it holds such a network more than once, under {" and ".join(map(repr, best))}; choose with '
             f"init_cfg=dict(type='Pretrained', checkpoint=..., prefix={best[0]!r})"
         )
     return best[0]
+
+
+def _is_second(
+    prefix: str, best: str, state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> bool:
+    """Whether a prefix, too, has the network wanted, incomplete: which of the two is meant, no one knows.
+
+    A network of other arguments isn't meant, nor are the stages that the first lacks, as in a C4 detector.
+    """
+    first, second = (
+        {
+            name[len(p) :]: v
+            for name, v in state_dict.items()
+            if name.startswith(p) and name[len(p) :] in wanted
+        }
+        for p in (best, prefix)
+    )
+    theirs = describe(second)
+    return bool(theirs and first.keys() & second.keys()) and not _differences(theirs, describe(wanted))
 
 
 def _check_network(name: str, state_dict: dict[str, Tensor], own: dict[str, Tensor], input_conv) -> None:

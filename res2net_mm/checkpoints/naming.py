@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor, nn
 
 from ..registry import FUNCTIONS
-from .download import CheckpointError
+from .integrity import CheckpointError, check_names
 
 # What a file may wrap its state dict in. Of several the first is taken, so that what is evaluated (an average
 # of the weights, or a teacher) goes before what was trained (a student). mmengine swaps the two before it
 # saves: there 'state_dict' is the average, and 'ema_state_dict' is not one of these.
 WRAPPERS = ('state_dict_ema', 'model_ema', 'params_ema', 'ema', 'teacher')
 WRAPPERS += ('state_dict', 'model', 'model_state_dict', 'params', 'net', 'module', 'student')
+MAX_WRAPPERS = 20  # around each other
 ALIASES = [  # (pattern, the authors' name); everything else is called the same everywhere
     (r'\bstem\.([0-6])\.(weight|bias|running_\w+|num_batches\w+)$', r'conv1.\1.\2'),  # mmdet, mmseg
     (r'\bstem\.7\.', 'bn1.'),
@@ -49,7 +50,9 @@ def find_state_dict(checkpoint, prefix: str = '') -> tuple[dict[str, Tensor], st
     """
     path, others = [], []
     while isinstance(checkpoint, Mapping):
-        inside = {str(k): v for k, v in checkpoint.items() if _holds_parameters(v)}
+        if len(path) > MAX_WRAPPERS:
+            raise CheckpointError(f'it nests more than {MAX_WRAPPERS} wrappers, or one holds itself')
+        inside = {k: v for k, v in checkpoint.items() if isinstance(k, str) and _holds_parameters(v)}
         key = next((k for k in inside if prefix and f'{prefix}.'.startswith(f'{k}.')), None)
         if key is not None:
             prefix = prefix[len(key) + 1 :]
@@ -62,11 +65,14 @@ def find_state_dict(checkpoint, prefix: str = '') -> tuple[dict[str, Tensor], st
         checkpoint = inside[key]
     if not isinstance(checkpoint, Mapping):
         raise CheckpointError(f'it holds no state dict, but a {type(checkpoint).__name__}')
-    renamed = {authors_name(str(k)): v for k, v in checkpoint.items() if isinstance(v, Tensor)}
+    parameters = {k: v for k, v in checkpoint.items() if isinstance(v, Tensor)}
+    check_names(parameters)
+    renamed = {authors_name(k): v for k, v in parameters.items()}
     if not renamed:
+        keys = [k for k in checkpoint if isinstance(k, str)]
         nested = f'; if one of them holds the network: prefix={next(iter(inside))!r}' if inside else ''
         raise CheckpointError(
-            f'it holds no parameters; its keys are {listed(map(str, checkpoint))}{nested}'
+            f'it holds no parameters; its keys are {listed(keys)}{nested}'
             if checkpoint
             else 'it holds an empty dict'
         )
@@ -76,9 +82,15 @@ def find_state_dict(checkpoint, prefix: str = '') -> tuple[dict[str, Tensor], st
 
 def _holds_parameters(value) -> bool:
     """Whether it is a dict with tensors in it, or in the dicts that it nests."""
-    return isinstance(value, Mapping) and any(
-        isinstance(v, Tensor) or _holds_parameters(v) for v in value.values()
-    )
+    left, seen = [value], set()  # a dict may hold another twice, or itself
+    while left:
+        value = left.pop()
+        if isinstance(value, Mapping) and id(value) not in seen:
+            if any(isinstance(v, Tensor) for v in value.values()):
+                return True
+            seen.add(id(value))
+            left += value.values()
+    return False
 
 
 @FUNCTIONS.register_module()
@@ -181,4 +193,6 @@ def _describe_res2net(shapes: Mapping[str, tuple], first: str) -> dict:
 def listed(names: Iterable[str], most: int = 6) -> str:
     """The first few of some names."""
     names = list(names)
-    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
+    return ', '.join(f'{name:.100}' for name in names[:most]) + (
+        f' and {len(names) - most} more' if len(names) > most else ''
+    )

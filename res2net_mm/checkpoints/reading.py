@@ -3,6 +3,7 @@
 import argparse
 import collections
 import contextlib
+import functools
 import hashlib
 import io
 import os
@@ -20,8 +21,10 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version
 
+from ..errors import UserError
 from ..files import replacing
-from .download import SCHEME, CheckpointError, fetch
+from .download import SCHEME, fetch
+from .integrity import CheckpointError, check_file, check_weights, damaged, policy
 
 PUBLISHED = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version', 'record')  # of mmengine's meta
 
@@ -32,7 +35,8 @@ def read_checkpoint(source: str | os.PathLike, map_location='cpu'):
     Args:
         source (str | PathLike): A file (PyTorch's format or ``.safetensors``), an http(s) address, or
             ``res2net://NAME`` for one of the authors' released files (:data:`RELEASED`), which are
-            downloaded once to torch.hub's folder and verified by their hash.
+            downloaded once to torch.hub's folder. A file is checked before it is read, see
+            :func:`~res2net_mm.checkpoints.check_file`.
         map_location (str | torch.device): Where the tensors go. Default: 'cpu'.
 
     Returns:
@@ -44,7 +48,7 @@ def read_checkpoint(source: str | os.PathLike, map_location='cpu'):
     """
     source = os.fspath(source)
     if '://' in source and not source.startswith((SCHEME, 'http://', 'https://')):
-        if not any(prefix and source.startswith(prefix) for prefix in CheckpointLoader._schemes):
+        if not any(prefix and re.match(prefix, source) for prefix in CheckpointLoader._schemes):
             raise CheckpointError(f'{source}: no such kind of address')
         with safe_loading():  # torchvision://, open-mmlab:// and the like
             return CheckpointLoader.load_checkpoint(source, map_location)
@@ -52,6 +56,7 @@ def read_checkpoint(source: str | os.PathLike, map_location='cpu'):
     if path.stat().st_size == 0:
         raise CheckpointError(f'{path} is empty (0 bytes); delete it, and copy or download it again')
     if path.suffix == '.safetensors':
+        check_file(path, policy.require_hash)
         return _read_safetensors(path, map_location)
     return _load_file(path, map_location)
 
@@ -72,7 +77,10 @@ def read_meta(path: Path) -> dict:
 
 def _load_file(file, map_location=None, weights_only=True, mmap=None):
     """Load what :func:`torch.load` takes without executing code; ``weights_only`` has no other value here."""
-    size = f' ({Path(file).stat().st_size:,} bytes)' if isinstance(file, Path) else ''
+    if isinstance(file, (str, os.PathLike)):
+        check_file(file, policy.require_hash)
+    elif policy.require_hash:
+        raise CheckpointError('--require-hash: copy the file here, that its SHA-256 can be checked')
     try:
         with _harmless():
             return torch.load(file, map_location, weights_only=True, mmap=mmap)
@@ -84,13 +92,11 @@ def _load_file(file, map_location=None, weights_only=True, mmap=None):
                 "weights_only=False) and save its 'state_dict' alone."
             ) from None
         raise CheckpointError(
-            f'{file}{size} is no PyTorch checkpoint; was a web page or an archive saved in its place?'
+            f'{file} is no PyTorch checkpoint; was a web page or an archive saved in its place? If so, '
+            'delete it'
         ) from None
     except Exception as error:  # what a torn file raises depends on where it is torn
-        raise CheckpointError(
-            f'{file}{size} is cut off or damaged: {(str(error) or repr(error)).splitlines()[0]}. Delete it, '
-            'and copy or download it again.'
-        ) from None
+        raise damaged(file, error) from None
 
 
 @contextlib.contextmanager
@@ -106,13 +112,15 @@ def safe_loading():
         content = read_checkpoint(filename, map_location)
         if not isinstance(content, dict):
             raise CheckpointError(f'{filename} holds no state dict, but a {type(content).__name__}')
+        check_weights(content.get('state_dict', content), filename)
         if isinstance(content.get('meta'), dict):
             content['meta'].pop('config', None)  # Runner.resume would execute it
         return content
 
     replaced = dict(load_from_local=read, load_from_http=read, _safe_torch_load=_load_file)
     originals = {name: getattr(loader, name) for name in replaced if hasattr(loader, name)}
-    schemes = dict(CheckpointLoader._schemes)
+    schemes = CheckpointLoader._schemes
+    CheckpointLoader._schemes = {prefix: _guarded(load) for prefix, load in schemes.items()}
     for name in originals:
         setattr(loader, name, replaced[name])
     CheckpointLoader.register_scheme(prefixes=('', 'http://', 'https://'), loader=read, force=True)
@@ -122,6 +130,23 @@ def safe_loading():
         for name, original in originals.items():
             setattr(loader, name, original)
         CheckpointLoader._schemes = schemes
+
+
+def _guarded(load):
+    """Have one of mmengine's loaders raise nothing but errors that say what can't be loaded."""
+
+    @functools.wraps(load)  # mmengine logs its name
+    def guarded(filename, *args, **kwargs):
+        try:
+            return load(filename, *args, **kwargs)
+        except UserError:
+            raise
+        except KeyError as error:
+            raise CheckpointError(f'{filename}: there is no {error}') from None
+        except Exception as error:  # of storage services' clients, most of which aren't installed
+            raise CheckpointError(f'{filename} could not be loaded: {error}') from None
+
+    return guarded
 
 
 @CheckpointLoader.register_scheme(prefixes=SCHEME)
@@ -188,10 +213,14 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
     content = read_checkpoint(source)
     if not isinstance(content, dict) or not isinstance(content.get('state_dict'), Mapping):
         raise CheckpointError(f"{source} is no checkpoint of a training: it has no 'state_dict'")
+    check_weights(content['state_dict'], source)
     meta = content.get('meta') or {}
     kept = {key: meta[key] for key in PUBLISHED if key in meta}
     buffer = io.BytesIO()
-    torch.save(dict(meta=kept, state_dict=dict(content['state_dict'])), buffer)
+    try:
+        torch.save(dict(meta=kept, state_dict=dict(content['state_dict'])), buffer)
+    except RecursionError:
+        raise CheckpointError(f"{source} nests too deep in its 'meta'") from None
     data = buffer.getvalue()
     target = Path(target)
     path = target.with_name(f'{target.stem}-{hashlib.sha256(data).hexdigest()[:8]}.pth')

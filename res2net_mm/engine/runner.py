@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 
 from .. import checks, preflight
 from ..cfg_options import CfgOptions
-from ..checkpoints import fetch, local_rank, read_meta, safe_loading
+from ..checkpoints import add_options, fetch, local_rank, read_meta, safe_loading
 from ..config import load_config
 from ..datasets.images import name_bad_images
 from ..errors import UserError
@@ -48,6 +48,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument('--no-check', action='store_true', help='do not look through the data first')
     parser.add_argument('--check-all', action='store_true', help='look for every image first, not for 200')
+    add_options(parser)
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
     return parser
 

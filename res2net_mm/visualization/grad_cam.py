@@ -18,7 +18,7 @@ from pytorch_grad_cam.utils.image import show_cam_on_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
-from ..checkpoints import read_checkpoint
+from ..checkpoints import check_weights, read_checkpoint
 from ..config import find_registered, nearest, unwrap
 from ..errors import UserError
 from ..preflight import check_names
@@ -76,6 +76,7 @@ class ClassScores(nn.Module):
         if not isinstance(content, dict):
             raise UserError(f'{checkpoint} holds no state dict, but a {type(content).__name__}')
         state_dict = content.get('state_dict', content)
+        check_weights(state_dict, checkpoint)
         if 'fc.weight' in state_dict:  # torchvision's and the authors' classifiers
             state_dict = {
                 f'{"head" if k.startswith("fc.") else "backbone"}.{k}': v for k, v in state_dict.items()
