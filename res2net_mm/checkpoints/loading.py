@@ -60,8 +60,8 @@ def load_pretrained(
     Raises:
         CheckpointError: If an option has no such value, or the file can't be read, isn't of such a network,
             has it more than once (one perhaps incomplete), has weights that are NaN or infinite, has another
-            depth, width, scale, cardinality or stem, or anything but a classifier is missing or left over; with
-            ``partial``, if nothing fits.
+            depth, width, scale, cardinality or stem, or anything but a classifier is missing or left over;
+            with ``partial``, if nothing fits.
     """
     if input_conv not in (None, *ADAPTATIONS):
         raise CheckpointError(f'input_conv={input_conv!r} is none of {", ".join(map(repr, ADAPTATIONS))}')
