@@ -44,7 +44,7 @@ FORMATS = {
 
 
 def flip(path, positions):
-    """Flip one byte at a time; count the files that were refused, loaded alike and loaded as other weights."""
+    """Flip one byte at a time; count the files refused, loaded alike and loaded as other weights."""
     whole, counts = path.read_bytes(), dict(refused=0, alike=0, other=0)
     for number, position in enumerate(positions):
         content = bytearray(whole)
@@ -354,7 +354,8 @@ def test_a_downloaded_file_that_is_damaged_later_is_noticed(address, tmp_path):
 @pytest.mark.parametrize('source', [
     's3://bucket/x.pth', 'petrel://x.pth', 'openmmlab:s3://bucket/x.pth', 'torchvision://nothing',
     'modelzoo://nothing', 'open-mmlab://nothing', 'openmmlab://nothing', 'mmcls://nothing', 'pavi://nothing',
-    'res2net://nothing', 'ftp://x/y.pth', 'file:///x.pth', '.', '/', '~nobody-of-this-name/x.pth', 'x' * 300, 'x\0y',
+    'res2net://nothing', 'ftp://x/y.pth', 'file:///x.pth', '.', '/', '~nobody-of-this-name/x.pth', 'x' * 300,
+    'x\0y',
 ])  # fmt: skip
 def test_addresses_of_nothing_are_one_message(source):
     with pytest.raises(CheckpointError) as error:

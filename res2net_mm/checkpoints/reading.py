@@ -69,15 +69,15 @@ def read_meta(path: Path) -> dict:
     """
     content = _load_file(path, 'cpu', mmap=zipfile.is_zipfile(path))
     if not isinstance(content, dict) or not isinstance(content.get('meta'), dict):
-        raise CheckpointError(
-            f'{path} is no checkpoint of a training: its weights alone are loaded by load_from'
-        )
+        raise CheckpointError(f'{path} is no checkpoint of a training; load_from takes its weights')
     return content
 
 
 def _load_file(file, map_location=None, weights_only=True, mmap=None):
     """Load what :func:`torch.load` takes without executing code; ``weights_only`` has no other value here."""
-    if isinstance(file, (str, os.PathLike)):
+    if mmap:
+        pass  # the caller checks the file that it chooses
+    elif isinstance(file, (str, os.PathLike)):
         check_file(file, policy.require_hash)
     elif policy.require_hash:
         raise CheckpointError('--require-hash: copy the file here, that its SHA-256 can be checked')
