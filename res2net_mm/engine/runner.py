@@ -208,7 +208,7 @@ def resume_from(cfg: Config, checkpoint: str | None) -> None:
 def checkpoints_of(cfg: Config) -> Path:
     """The folder that a training saves checkpoints in."""
     folder = (cfg.get('default_hooks') or {}).get('checkpoint', {}).get('out_dir')
-    return Path(folder, Path(cfg.work_dir).name) if folder else Path(cfg.work_dir)
+    return Path(folder, Path(cfg.work_dir).name).absolute() if folder else Path(cfg.work_dir).absolute()
 
 
 def first_process() -> bool:
