@@ -44,7 +44,7 @@ FORMATS = {
 
 
 def flip(path, positions):
-    """Flip one byte at a time; count the files refused, loaded alike and loaded as other weights."""
+    """Flip one byte at a time; count the files that were refused, or loaded alike or as other weights."""
     whole, counts = path.read_bytes(), dict(refused=0, alike=0, other=0)
     for number, position in enumerate(positions):
         content = bytearray(whole)

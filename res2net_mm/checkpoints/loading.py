@@ -12,7 +12,7 @@ from ..models.dla import TREES
 from ..models.stage import BLOCKS
 from ..registry import FUNCTIONS
 from .integrity import CheckpointError, check_weights
-from .naming import describe, find_state_dict, listed
+from .naming import describe, differences, find_state_dict, listed
 from .reading import read_checkpoint
 
 # The convolution that takes the images: of a stem and of CIFAR's network, a deep stem, BLRes2Net, DLA.
@@ -192,7 +192,7 @@ def _is_second(
         for p in (best, prefix)
     )
     theirs = describe(second)
-    return bool(theirs and first.keys() & second.keys()) and not _differences(theirs, describe(wanted))
+    return bool(theirs and first.keys() & second.keys()) and not differences(theirs, describe(wanted))
 
 
 def _check_network(name: str, state_dict: dict[str, Tensor], own: dict[str, Tensor], input_conv) -> None:
@@ -205,7 +205,7 @@ def _check_network(name: str, state_dict: dict[str, Tensor], own: dict[str, Tens
         raise CheckpointError(f'it is of a {kinds[0]} with {_arguments(theirs, theirs)}, not of a {kinds[1]}')
     if input_conv:
         theirs.pop('in_channels', None)
-    if differing := _differences(theirs, ours):
+    if differing := differences(theirs, ours):
         message = (
             f'it has {_arguments(theirs, differing)}, the model has {_arguments(ours, differing)}. '
             f'To use the file, build the model with {_arguments(theirs, differing)}.'
@@ -288,15 +288,6 @@ def _is_network_part(name: str) -> bool:
     """Whether a parameter is a classifier's, or of a stage or stem that a smaller module leaves out."""
     part = name.split('.')[0]
     return part in CLASSIFIERS or part in ('conv1', 'bn1') or bool(re.fullmatch(r'layer\d+', part))
-
-
-def _differences(theirs: dict, ours: dict) -> list[str]:
-    """The arguments in which two networks differ, over the stages and the stem that both have."""
-    names = [k for k in ours if k in theirs and k != 'depth' and ours[k] != theirs[k]]
-    pairs = list(zip(ours.get('depth', ()), theirs.get('depth', ())))
-    if any(a and b and a != b for a, b in pairs):
-        names.insert(0, 'depth')
-    return names
 
 
 def _arguments(arch: dict, names: Iterable[str]) -> str:

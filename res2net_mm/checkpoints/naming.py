@@ -190,6 +190,15 @@ def _describe_res2net(shapes: Mapping[str, tuple], first: str) -> dict:
     return arch
 
 
+def differences(theirs: dict, ours: dict) -> list[str]:
+    """The arguments in which two networks differ, over the stages and the stem that both have."""
+    names = [k for k in ours if k in theirs and k != 'depth' and ours[k] != theirs[k]]
+    pairs = list(zip(ours.get('depth', ()), theirs.get('depth', ())))
+    if any(a and b and a != b for a, b in pairs):
+        names.insert(0, 'depth')
+    return names
+
+
 def listed(names: Iterable[str], most: int = 6) -> str:
     """The first few of some names."""
     names = list(names)
