@@ -36,6 +36,7 @@ def test_a_run_without_a_record_is_named():
         lambda text: text[: len(text) // 2],
         lambda text: '',
         lambda text: '[1, 2]',
+        lambda text: '[' * 200_000,
         lambda text: '{}',
         lambda text: '{"metrics": {}}',
         lambda text: '{"metrics": {"mIoU": "high"}}',
