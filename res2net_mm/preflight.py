@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 
 from .checkpoints import SCHEME, fetch
 from .config import find_registered, nearest, parameters, registries
-from .errors import UserError
+from .errors import UserError, command
 
 COCO_LAYOUT = """\
   {root}
@@ -190,7 +190,7 @@ def _advice(root: str) -> str:
         return f'Put the data there, or link to it: ln -s WHERE_IT_IS {root.rstrip("/")}'
     return (
         f'Expected layout:\n{layout.format(root=root)}\n'
-        f'To unpack archives or see what is missing: python tools/prepare_data.py {prepare} --root {root}\n'
+        f'To unpack archives or see what is missing: {command("prepare_data")} {prepare} --root {root}\n'
         f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {root}\n'
         'To see everything run without any data: make demo'
     )

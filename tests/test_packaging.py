@@ -40,6 +40,17 @@ def test_a_wheel_carries_configs_and_tools(wheel):
         assert carried == ours and carried
 
 
+def test_installing_a_wheel_makes_the_command(wheel, tmp_path):
+    (entries,) = wheel.glob('*.dist-info/entry_points.txt')
+    assert entries.read_text().split() == ['[console_scripts]', 'res2net-mm', '=', 'res2net_mm.__main__:main']
+    result = subprocess.run(
+        [sys.executable, '-m', 'res2net_mm', 'publish-model', 'no.pth'],
+        cwd=tmp_path, env={'PYTHONPATH': str(wheel)},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert result.returncode == 2 and result.stderr.startswith('res2net-mm publish-model: error: ')
+
+
 def test_a_wheel_leaves_a_users_own_stack_alone(wheel):
     metadata = next(wheel.glob('*.dist-info/METADATA')).read_text()
     required = re.findall('^Requires-Dist: ([^;\n]*)$', metadata, re.MULTILINE)  # without an extra

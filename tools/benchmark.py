@@ -25,7 +25,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from res2net_mm.errors import UserError
+from res2net_mm.errors import UserError, run_tool
 from res2net_mm.files import replacing
 from res2net_mm.fused import FusedConv2d, fuse
 from res2net_mm.fused.cuda import Graphs
@@ -372,8 +372,4 @@ def parse_args() -> argparse.Namespace:
 
 
 if __name__ == '__main__':
-    try:
-        main(parse_args())
-    except UserError as error:
-        print(f'benchmark.py: error: {error}', file=sys.stderr)
-        sys.exit(2)
+    run_tool(lambda: main(parse_args()))

@@ -2,14 +2,8 @@
 """Count parameters and multiply-adds of configs and of the paper's backbones, beside the published ones."""
 
 import argparse
-import sys
 
-from mmengine.logging import MMLogger
-from rich.console import Console
-from rich.measure import Measurement
-
-from res2net_mm.errors import UserError
-from res2net_mm.results.complexity import tables
+from res2net_mm.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,18 +15,20 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmengine.logging import MMLogger
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    from res2net_mm.results.complexity import tables
+
     MMLogger.get_current_instance().setLevel('WARNING')  # mmpretrain tells the channels of timm's networks
     console = Console(highlight=False)
-    try:
-        for table in tables(args.configs, args.shape):
-            # Rather wider than the terminal than with a number cut short.
-            wide = Measurement.get(console, console.options.update_width(1000), table).maximum
-            console.width = max(wide, console.width)
-            console.print(table)
-    except UserError as error:
-        print(f'complexity.py: error: {error}', file=sys.stderr)
-        sys.exit(2)
+    for table in tables(args.configs, args.shape):
+        # Rather wider than the terminal than with a number cut short.
+        wide = Measurement.get(console, console.options.update_width(1000), table).maximum
+        console.width = max(wide, console.width)
+        console.print(table)
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

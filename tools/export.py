@@ -2,16 +2,11 @@
 """Write a config's backbone, fused, as ONNX or as a torch.export program, and check the file."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
+from res2net_mm.arguments import add_checkpoint_options
 from res2net_mm.cfg_options import CfgOptions
-from res2net_mm.checkpoints import add_options
-from res2net_mm.config import load_config
-from res2net_mm.errors import UserError
-from res2net_mm.fused.export import CHECKED, check_format, describe_input, export, in_channels, load_backbone
+from res2net_mm.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,12 +25,24 @@ def parse_args() -> argparse.Namespace:
         metavar='K=V',
         help='change the config, such as model.backbone.depth=101',
     )
-    add_options(parser)
+    add_checkpoint_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    from mmengine.logging import MMLogger
+
+    from res2net_mm.config import load_config
+    from res2net_mm.fused.export import (
+        CHECKED,
+        check_format,
+        describe_input,
+        export,
+        in_channels,
+        load_backbone,
+    )
+
     check_format(args.out)  # before a network is built or downloaded
     cfg = load_config(args.config, args.cfg_options)
     if not args.checkpoint:
@@ -54,8 +61,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except UserError as error:
-        print(f'export.py: error: {error}', file=sys.stderr)
-        sys.exit(2)
+    run_tool(main)

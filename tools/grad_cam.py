@@ -3,16 +3,16 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from res2net_mm.arguments import add_checkpoint_options
 from res2net_mm.cfg_options import CfgOptions
-from res2net_mm.checkpoints import add_options, safe_loading
+from res2net_mm.checkpoints import safe_loading
 from res2net_mm.config import load_config
-from res2net_mm.errors import UserError
+from res2net_mm.errors import UserError, run_tool
 from res2net_mm.files import replacing
 
 MOST = 64  # images in one figure
@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=CfgOptions, metavar='K=V', help='change both configs'
     )
-    add_options(parser)
+    add_checkpoint_options(parser)
     return parser.parse_args()
 
 
@@ -111,8 +111,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except UserError as error:
-        print(f'grad_cam.py: error: {error}', file=sys.stderr)
-        sys.exit(2)
+    run_tool(main)

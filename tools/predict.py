@@ -8,14 +8,9 @@ import sys
 import warnings
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
+from res2net_mm.arguments import add_checkpoint_options
 from res2net_mm.cfg_options import CfgOptions
-from res2net_mm.checkpoints import add_options
-from res2net_mm.errors import UserError
-from res2net_mm.visualization.ground_truth import load_ground_truth
-from res2net_mm.visualization.inferencers import load_predictor
-from res2net_mm.visualization.predict import TRUTH, find_images, predict, unique_names
+from res2net_mm.errors import UserError, run_tool
 
 
 def score(text: str) -> float:
@@ -60,7 +55,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=CfgOptions, metavar='K=V', help='change the (first) config'
     )
-    add_options(parser)
+    add_checkpoint_options(parser)
     args = parser.parse_intermixed_args()
     # Inputs may follow --against, too.
     count = 1 if args.against and _is_truth(args.against) else 2
@@ -78,6 +73,12 @@ def _is_truth(against: list[str]) -> bool:
 
 def main() -> None:
     args = parse_args()
+    from mmengine.logging import MMLogger
+
+    from res2net_mm.visualization.ground_truth import load_ground_truth
+    from res2net_mm.visualization.inferencers import load_predictor
+    from res2net_mm.visualization.predict import TRUTH, find_images, predict, unique_names
+
     if args.half and args.no_fuse:
         raise UserError('--half needs fused networks, which --no-fuse turns off')
     MMLogger.get_current_instance().setLevel('ERROR')  # the toolboxes log and warn in every run of theirs
@@ -92,7 +93,7 @@ def main() -> None:
         name: load_predictor(*model, changed, **how, detector=detector)
         for name, model, changed in zip(names, models, options)
     }
-    about = {'Command': shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}
+    about = {'Command': ' '.join([Path(sys.argv[0]).name, *map(shlex.quote, sys.argv[1:])])}
     about |= {name: checkpoint for name, (_, checkpoint) in zip(names, models)}
     truth = None
     if len(args.against) == 1:
@@ -107,10 +108,8 @@ def main() -> None:
 
 if __name__ == '__main__':
     try:
-        main()
-    except UserError as error:
-        print(f'predict.py: error: {error}', file=sys.stderr)
-        sys.exit(2)
+        run_tool(main)
     except KeyboardInterrupt:
-        print('\npredict.py: interrupted; what was done until then is written', file=sys.stderr)
+        name = Path(sys.argv[0]).name
+        print(f'\n{name}: interrupted; what was done until then is written', file=sys.stderr)
         sys.exit(130)

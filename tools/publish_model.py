@@ -2,11 +2,10 @@
 """Write the weights of a training's checkpoint alone, in a file that is named by its hash."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from res2net_mm.checkpoints import add_options, address_name, publish
-from res2net_mm.errors import UserError
+from res2net_mm.arguments import add_checkpoint_options
+from res2net_mm.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,21 +17,19 @@ def parse_args() -> argparse.Namespace:
         help="NAME.pth, which becomes NAME-HASH.pth (in and by the name of the checkpoint's folder; of an "
         'address here, by its last part)',
     )
-    add_options(parser)
+    add_checkpoint_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    from res2net_mm.checkpoints import address_name, publish
+
     folder = Path(args.checkpoint).absolute().parent
-    try:
-        own = address_name(args.checkpoint) if '://' in args.checkpoint else folder / f'{folder.name}.pth'
-        path = publish(args.checkpoint, args.target or own)
-    except UserError as error:
-        print(f'publish_model.py: error: {error}', file=sys.stderr)
-        sys.exit(2)
+    own = address_name(args.checkpoint) if '://' in args.checkpoint else folder / f'{folder.name}.pth'
+    path = publish(args.checkpoint, args.target or own)
     print(f'{path} ({path.stat().st_size / 1e6:.1f} MB)')
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -2,7 +2,6 @@
 """Measure and draw what each split of a network's blocks sees: their receptive fields, by gradients."""
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from torchvision.transforms.functional import center_crop, normalize, resize
 
 from res2net_mm.cfg_options import CfgOptions
 from res2net_mm.config import load_config, unwrap
-from res2net_mm.errors import UserError
+from res2net_mm.errors import UserError, run_tool
 from res2net_mm.files import replacing
 from res2net_mm.fused.export import in_channels, load_backbone
 from res2net_mm.visualization.receptive_fields import draw, find_blocks, measure, table, theoretical_sides
@@ -97,8 +96,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except UserError as error:
-        print(f'receptive_fields.py: error: {error}', file=sys.stderr)
-        sys.exit(2)
+    run_tool(main)

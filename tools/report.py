@@ -6,10 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
-from res2net_mm.errors import UserError
-from res2net_mm.results.page import write_report
+from res2net_mm.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,12 +23,16 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-if __name__ == '__main__':
+def main() -> None:
     args = parse_args()
+    from mmengine.logging import MMLogger
+
+    from res2net_mm.results.page import write_report
+
     MMLogger.get_current_instance().setLevel('ERROR')  # toolboxes log while their models are counted
-    try:
-        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        print(f'Report: {write_report(args.work_dirs, args.out, dict(Command=command))}')
-    except UserError as error:
-        print(f'report.py: error: {error}', file=sys.stderr)
-        sys.exit(2)
+    command = ' '.join([Path(sys.argv[0]).name, *map(shlex.quote, sys.argv[1:])])
+    print(f'Report: {write_report(args.work_dirs, args.out, dict(Command=command))}')
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -2,9 +2,8 @@
 """Print the paper's tables with what runs measured beside the paper's numbers, and a table of other runs."""
 
 import argparse
-import sys
 
-from res2net_mm.errors import UserError
+from res2net_mm.errors import run_tool
 from res2net_mm.results.report import FIGURES, FORMATS, TABLES, report
 
 
@@ -26,8 +25,4 @@ def parse_args() -> argparse.Namespace:
 
 
 if __name__ == '__main__':
-    try:
-        report(**vars(parse_args()))
-    except UserError as error:
-        print(f'results.py: error: {error}', file=sys.stderr)
-        sys.exit(2)
+    run_tool(lambda: report(**vars(parse_args())))

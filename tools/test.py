@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Test a checkpoint of any of the toolboxes' models: a thin wrapper over mmengine's Runner."""
 
-from res2net_mm.engine import runner
+from res2net_mm.arguments import run_parser
 
-parser = runner.parser(__doc__)
+parser = run_parser(__doc__)
 parser.add_argument('checkpoint', help='checkpoint file or address')
 parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
 parser.add_argument('--show-dir', help='draw the predictions, beside the ground truth, into it')
@@ -15,4 +15,7 @@ parser.add_argument(
 )
 
 if __name__ == '__main__':
-    runner.main(runner.test, **vars(parser.parse_args()))
+    arguments = vars(parser.parse_args())
+    from res2net_mm.engine import runner  # takes seconds, which --help doesn't
+
+    runner.main(runner.test, **arguments)

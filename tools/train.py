@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Train a model of any of the toolboxes: a thin wrapper over mmengine's Runner."""
 
-from res2net_mm.engine import runner
+from res2net_mm.arguments import run_parser
 
-parser = runner.parser(__doc__)
+parser = run_parser(__doc__)
 parser.add_argument(
     '--resume',
     nargs='?',
@@ -19,4 +19,7 @@ parser.add_argument('--compile', action='store_true', help='compile the networks
 parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
 
 if __name__ == '__main__':
-    runner.main(runner.train, **vars(parser.parse_args()))
+    arguments = vars(parser.parse_args())
+    from res2net_mm.engine import runner  # takes seconds, which --help doesn't
+
+    runner.main(runner.train, **arguments)

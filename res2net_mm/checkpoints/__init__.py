@@ -1,7 +1,7 @@
 """Checkpoints: read without executing code, renamed to the authors' names, loaded whole or not at all."""
 
 from .download import RELEASED, SCHEME, address_name, fetch, local_rank
-from .integrity import CheckpointError, add_options, check_file, check_weights, sha256, write_sha256
+from .integrity import CheckpointError, check_file, check_weights, sha256, write_sha256
 from .loading import load_pretrained
 from .naming import adapt_state_dict, describe, find_state_dict
 from .reading import publish, read_checkpoint, read_meta, safe_loading
@@ -11,7 +11,6 @@ __all__ = [
     'SCHEME',
     'CheckpointError',
     'adapt_state_dict',
-    'add_options',
     'address_name',
     'check_file',
     'check_weights',

@@ -1,6 +1,5 @@
 """Whether a checkpoint is what was written: hashes, checksums, finite weights, nothing that explodes."""
 
-import argparse
 import contextlib
 import hashlib
 import os
@@ -14,6 +13,7 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
+from ..arguments import policy
 from ..errors import UserError
 from ..files import replacing
 
@@ -22,28 +22,10 @@ HASH_IN_NAME = re.compile(r'-((?=\d*[a-f]|19041792)[0-9a-f]{8}|[0-9a-f]{64})\.\w
 FLOATS = ('weight', 'bias', 'running_mean', 'running_var')  # how the names of such parameters end
 MAX_INFLATION = 4  # of a compressed file; PyTorch doesn't compress
 MAX_REPEATED = 10_000_000  # values in tuples that a pickle holds more than once
-OPTIONS = {
-    '--require-hash': 'refuse checkpoints without a SHA-256, in the name or in CHECKPOINT.sha256',
-    '--allow-nonfinite': 'take checkpoints with weights that are NaN or infinite',
-}
-policy = argparse.Namespace(require_hash=False, allow_nonfinite=False)  # what OPTIONS set
 
 
 class CheckpointError(UserError):
     """A checkpoint that can't be had, read or loaded; the message says why and what to do."""
-
-
-class _Set(argparse.Action):
-    """Set an option for the whole process, not for the tool, which has nothing to do with it."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        setattr(policy, self.dest, True)
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a tool's parser :data:`OPTIONS`; they hold for all checkpoints that the process reads."""
-    for name, text in OPTIONS.items():
-        parser.add_argument(name, action=_Set, nargs=0, default=argparse.SUPPRESS, help=text)
 
 
 def sha256(path: str | os.PathLike) -> str:

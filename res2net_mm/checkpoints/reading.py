@@ -21,10 +21,11 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version
 
+from ..arguments import policy
 from ..errors import UserError
 from ..files import replacing
 from .download import SCHEME, fetch
-from .integrity import CheckpointError, check_file, check_weights, damaged, policy
+from .integrity import CheckpointError, check_file, check_weights, damaged
 
 PUBLISHED = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version', 'record')  # of mmengine's meta
 

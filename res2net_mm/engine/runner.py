@@ -1,6 +1,5 @@
 """What ``tools/train.py`` and ``tools/test.py`` do, from their options to mmengine's Runner."""
 
-import argparse
 import errno
 import gc
 import logging
@@ -18,8 +17,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from .. import checks, preflight
-from ..cfg_options import CfgOptions
-from ..checkpoints import add_options, fetch, local_rank, read_meta, safe_loading
+from ..checkpoints import fetch, local_rank, read_meta, safe_loading
 from ..config import load_config
 from ..datasets.images import name_bad_images
 from ..errors import UserError
@@ -29,28 +27,6 @@ from .hooks import ChannelsLastHook, CompileHook, FuseHook
 from .record import RecordHook
 from .safe_runner import SafeRunner
 from .saving import find_checkpoint, lock
-
-
-def parser(description: str) -> argparse.ArgumentParser:
-    """What both tools take."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('config', help='config file, or res2net_mm::NAME.py for a shipped one')
-    parser.add_argument('--work-dir', help='where logs, metrics and checkpoints go (work_dirs/CONFIG)')
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher'
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='K=V',
-        help='change the config, such as model.backbone.depth=101 train_dataloader.batch_size=4',
-    )
-    parser.add_argument('--no-check', action='store_true', help='do not look through the data first')
-    parser.add_argument('--check-all', action='store_true', help='look for every image first, not for 200')
-    add_options(parser)
-    parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
-    return parser
 
 
 def main(

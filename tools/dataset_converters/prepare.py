@@ -25,7 +25,7 @@ import rich.progress
 from PIL import Image
 from rich.console import Console
 
-from res2net_mm.errors import UserError
+from res2net_mm.errors import UserError, command
 from res2net_mm.files import replacing
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -369,7 +369,7 @@ def report(layout: Layout, root: Path, archives: Path | None, state: State) -> t
         there.append(f'not there, and only for {archive.optional}: {where_from(archive)}')
     if not wrong:
         configs = sorted(CONFIGS.glob(layout.configs.format(layout.name)))
-        there += [f'ready: python tools/train.py {os.path.relpath(c)}' for c in configs] or ['ready']
+        there += [f'ready: {command("train")} {os.path.relpath(c)}' for c in configs] or ['ready']
         if root.resolve() != Path(layout.root).resolve():
             there.append(f'which looks for it in {layout.root}: ln -s {root.resolve()} {layout.root}')
         return there, []
@@ -378,8 +378,8 @@ def report(layout: Layout, root: Path, archives: Path | None, state: State) -> t
     if needed := [archive for archive in layout.archives if any(archive == p.archive for p in wrong)]:
         trouble += ['What is needed:', *(f'  {where_from(archive, archives)}' for archive in needed)]
         folder = archives or 'FOLDER_WITH_THEM'
-        command = f'python tools/prepare_data.py {layout.name} --root {root} --archives {folder}'
-        trouble.append(f'and then: {command}')
+        again = f'{command("prepare_data")} {layout.name} --root {root} --archives {folder}'
+        trouble.append(f'and then: {again}')
     return there, trouble
 
 
@@ -400,13 +400,13 @@ def main(layout: Layout, root: str | None, archives: str | None, workers: int | 
     try:
         state = prepare(layout, root, archives, workers)
     except UserError as error:
-        print(f'prepare_data.py: error: {error}', file=sys.stderr)
+        print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
         return 2
     except SystemExit:
-        print('prepare_data.py: interrupted; run it again to go on', file=sys.stderr)
+        print(f'{Path(sys.argv[0]).name}: interrupted; run it again to go on', file=sys.stderr)
         raise
     there, trouble = report(layout, root, archives, state)
     print('\n'.join(there))
     if trouble:
-        print('prepare_data.py: error: ' + '\n'.join(trouble), file=sys.stderr)
+        print(f'{Path(sys.argv[0]).name}: error: ' + '\n'.join(trouble), file=sys.stderr)
     return state.code
