@@ -17,9 +17,11 @@ class BuildPyWithMim(build_py):
         mim = Path(ROOT if self.editable_mode else self.build_lib, 'res2net_mm', '.mim')
         shutil.rmtree(mim, ignore_errors=True)
         mim.mkdir(parents=True)
-        for name in ('configs', 'tools'):
+        for name in ('configs', 'tools', 'model-index.yml'):
             if self.editable_mode:
                 (mim / name).symlink_to(Path('..', '..', name))
+            elif (ROOT / name).is_file():
+                shutil.copy(ROOT / name, mim)
             else:
                 shutil.copytree(ROOT / name, mim / name, ignore=shutil.ignore_patterns('__pycache__'))
 

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,6 +39,8 @@ def test_a_wheel_carries_configs_and_tools(wheel):
             p.relative_to(ROOT): p.read_bytes() for p in (ROOT / folder).rglob('*.*') if p.suffix != '.pyc'
         }
         assert carried == ours and carried
+    index = yaml.safe_load((mim / 'model-index.yml').read_text('utf-8'))
+    assert index['Import'] and all((mim / file).is_file() for file in index['Import'])
 
 
 def test_installing_a_wheel_makes_the_command(wheel, tmp_path):
