@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from mmengine.config import Config, ConfigDict
+from mmengine.config import utils as config_utils
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DefaultScope, Registry
 from mmengine.utils import is_installed
@@ -126,13 +127,14 @@ def shipped_configs() -> dict[str, Path]:
 def resolve_names() -> None:
     """Let a config be named ``res2net_mm::NAME.py`` wherever mmengine takes one.
 
-    That is as a ``_base_``, in ``Config.fromfile``, by which the toolboxes' functions read configs, and as
-    the model of their inferencers. A ``_base_`` may be ``'mmseg::PATH.py'`` of OneDL's mmseg, too.
+    That is as a ``_base_``, in ``mmengine.hub.get_config``, in ``Config.fromfile``, by which the toolboxes'
+    functions read configs, and as the model of their inferencers. A ``_base_`` may be
+    ``'mmseg::PATH.py'`` of OneDL's mmseg, too.
 
     mmengine resolves ``package::`` in ``_base_`` alone, for OpenMMLab's own packages, by a table of their
     distributions that lacks OneDL's of mmseg, and only where the rest has a slash.
     """
-    resolve, read = Config._get_cfg_path, Config.fromfile
+    resolve, read, split = Config._get_cfg_path, Config.fromfile, config_utils._get_package_and_cfg_path
 
     def get_cfg_path(cfg_path, filename):
         package = cfg_path.partition('::')[0]
@@ -146,6 +148,12 @@ def resolve_names() -> None:
     def fromfile(filename, *args, **kwargs):
         return read(existing(filename) if is_shipped(filename) else filename, *args, **kwargs)
 
+    def get_package_and_cfg_path(cfg_path):
+        return ('res2net_mm', cfg_path.partition('::')[2]) if is_shipped(cfg_path) else split(cfg_path)
+
+    for module in (config_utils, sys.modules.get('mmengine.hub.hub')):
+        if module is not None:
+            module._get_package_and_cfg_path = get_package_and_cfg_path
     Config._get_cfg_path = staticmethod(get_cfg_path)
     Config.fromfile = staticmethod(fromfile)
     if INFERENCERS in sys.modules:

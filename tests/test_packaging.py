@@ -83,6 +83,23 @@ def test_a_wheels_configs_are_bases(wheel, tmp_path):
     assert printed.split()[-3:] == [f'{wheel}/res2net_mm/__init__.py', 'res2net_mm.Res2Net', 'x']
 
 
+@pytest.mark.parametrize('first', ['res2net_mm', 'mmengine.hub'])
+def test_a_wheels_configs_and_weights_are_found_by_mmengines_hub(wheel, tmp_path, first):
+    program = (
+        f'import {first}, res2net_mm; from mmengine.hub import get_config; '
+        "cfg = get_config('res2net_mm::imagenet/r2n50_imagenet.py', pretrained=True); "
+        "print(cfg.model_path, get_config('res2net_mm::htc_r2n101v1b_coco.py').model.type)"
+    )
+    printed = subprocess.run(
+        [sys.executable, '-c', program], cwd=tmp_path, env={'PYTHONPATH': str(wheel)},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    weights, detector = printed.stdout.split()[-2:] or [printed.stderr, '']
+    assert weights.endswith('/res2net50_26w_4s-06e79181.pth') and detector == 'HybridTaskCascade', (
+        printed.stderr
+    )
+
+
 def test_a_base_for_tools_that_do_not_import_the_package(tmp_path):
     (tmp_path / 'mine.py').write_text(
         "_base_ = __import__('res2net_mm') and 'res2net_mm::faster_rcnn_r2n50_coco.py'\n"
