@@ -18,7 +18,7 @@ env:  ## make .venv (OPS=compiled: with mmcv's own ops)
 demo: env  ## train and evaluate a small detector on drawn images, and draw what it finds
 	$(PY) demo/make_data.py data/demo
 	@echo 'Training takes 5 to 15 minutes on 2 CPU cores, the evaluation one more.'
-	$(PY) tools/train.py demo/configs/$(DEMO).py --work-dir $(RUN)
+	$(PY) tools/train.py demo/configs/$(DEMO).py --work-dir $(RUN) --resume
 	$(PY) tools/test.py demo/configs/$(DEMO).py $$(cat $(RUN)/last_checkpoint) --work-dir $(RUN) --show-dir $(RUN)/shown
 
 demos: env  ## the same for every method, with ResNet-50 and Res2Net-50 (some hours), and their tables
@@ -27,7 +27,7 @@ demos: env  ## the same for every method, with ResNet-50 and Res2Net-50 (some ho
 		$(PY) tools/train.py demo/configs/$$config --work-dir work_dirs/demo/$${config%.py} --resume || exit; done
 	$(PY) tools/results.py work_dirs/demo --table other
 
-# A training's curves are the last that it leaves: a run that has them is complete, any other starts anew.
+# A training's curves are the last that it leaves: a run that has them is complete, any other goes on.
 CURVES := $(foreach seed,$(SEEDS),$(patsubst demo/configs/digits/%.py,$(DIGITS)/seed_$(seed)/%/curves.png,\
 	$(wildcard demo/configs/digits/*.py)))
 
@@ -35,7 +35,7 @@ digits: env $(CURVES)  ## Figure 5's experiment, small, on real digits (an hour;
 	$(PY) demo/digits.py $(DIGITS)
 
 $(CURVES): | digits-data
-	OMP_NUM_THREADS=1 $(PY) tools/train.py demo/configs/digits/$(notdir $(@D)).py --work-dir $(@D) \
+	OMP_NUM_THREADS=1 $(PY) tools/train.py demo/configs/digits/$(notdir $(@D)).py --work-dir $(@D) --resume \
 		--cfg-options randomness.seed=$(patsubst seed_%,%,$(notdir $(patsubst %/,%,$(dir $(@D)))))
 
 .PHONY: digits-data
