@@ -36,6 +36,7 @@ SEGMENTER = [
     *ITERATIONS,
 ]
 POINTS = ['model.head.in_channels=256', 'model.head.deconv_out_channels=(16,16,16)']
+SALIENCY = ['model.decode_head.in_channels=(8,32,64,128,256)', *ITERATIONS]
 SLOW = pytest.mark.slow  # a method takes half a minute
 EPOCH = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1']
 
@@ -45,8 +46,7 @@ EPOCH = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.ch
     pytest.param('mask_rcnn', folders.yolo_outlines, DETECTOR + MASKS, 'coco/segm_mAP', marks=SLOW),
     pytest.param('simplebaseline', folders.points, POINTS + EPOCH, 'coco/AP', marks=SLOW),
     pytest.param('deeplabv3plus', folders.cvat_masks, SEGMENTER, 'mIoU', marks=SLOW),
-    pytest.param('dss', folders.masks_layout, ['model.decode_head.in_channels=(8,32,64,128,256)', *ITERATIONS],
-                 'max_F', marks=SLOW),
+    pytest.param('dss', folders.masks_layout, SALIENCY, 'max_F', marks=SLOW),
     ('classify', folders.class_folders, ['model.head.in_channels=256', *EPOCH], 'accuracy/top1'),
 ])  # fmt: skip
 def test_trains_tests_and_predicts(method, make, options, metric, run, tmp_path):
