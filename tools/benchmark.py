@@ -23,6 +23,7 @@ from benchmark_networks import BENCHMARKS, PLAIN, Candidate
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from res2net_mm.errors import UserError, run_tool
@@ -55,6 +56,16 @@ def memory(function: Callable[[], object], device: str = 'cpu') -> tuple[int, in
             allocated += event.nbytes()
             peak = max(peak, allocated)
     return peak, allocated
+
+
+def kernels(function: Callable[[], object], device: str) -> int | None:
+    """How many kernels a call has a GPU run, copies among them: a short run is bound by their launches."""
+    if device != 'cuda':
+        return None
+    with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as profiler:
+        function()
+        torch.cuda.synchronize()
+    return sum(event.device_type() == DeviceType.CUDA for event in profiler.profiler.kineto_results.events())
 
 
 def prepare(candidate: Candidate, images: Tensor, training: bool) -> Callable[[], object]:
@@ -125,7 +136,7 @@ def measure(
 
     Returns:
         list[dict]: Of each its name, the seconds of each run, the bytes allocated at a run's peak (besides
-        parameters and images), and in training those saved for backward, and the outputs.
+        parameters and images), in training those saved for backward, and the outputs; on a GPU the kernels.
     """
     images = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device)
     functions, timings = {}, []
@@ -136,7 +147,8 @@ def measure(
             function = functions[candidate.name] = prepare(candidate, images, training)
             for _ in range(2):
                 function()
-            timing = dict(name=candidate.name, seconds=[], peak=0, saved=None)
+            counted = kernels(function, device)
+            timing = dict(name=candidate.name, seconds=[], peak=0, saved=None, kernels=counted)
             if not candidate.convs_only:
                 timing['peak'] = memory(function, device)[0]
                 timing['saved'] = memory(function.forward, device)[1] if training else None
@@ -208,6 +220,7 @@ COLUMNS = {
     'peak': ('peak MiB', lambda number: f'{number / 2**20:.0f}'),
     'saved': ('saved MiB', lambda number: f'{number / 2**20:.0f}'),
     'rate': ('images a second', lambda number: f'{number:.2f}'),
+    'kernels': ('kernels', str),
     'process': ('whole process, s', lambda seconds: f'{statistics.median(seconds):.1f}'),
 }
 

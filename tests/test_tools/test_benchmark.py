@@ -149,3 +149,14 @@ def test_every_baseline_is_a_candidate():
         names = [candidate.name for candidate in each.candidates]
         assert len(set(names)) == len(names)
         assert {baseline for candidate in each.candidates for baseline in candidate.baselines} <= {*names}
+
+
+def test_kernels_are_counted_on_a_gpu_alone():
+    assert benchmark.kernels(lambda: torch.ones(2) + 1, 'cpu') is None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_kernels():
+    x = torch.ones(2, device='cuda')
+    assert benchmark.kernels(lambda: (x + 1) * 2, 'cuda') == 2
