@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.dist import get_rank, master_only
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -36,7 +36,7 @@ class SafeRunner(Runner):
         """Register a config's hooks and this package's."""
         default_hooks = dict(default_hooks or {})
         saving = default_hooks.setdefault('checkpoint', dict(type=CheckpointHook))
-        if isinstance(saving, dict) and saving.get('type') in ('CheckpointHook', CheckpointHook):
+        if isinstance(saving, dict) and _name(saving.get('type')) == 'CheckpointHook':
             default_hooks['checkpoint'] = dict(saving, type=SafeCheckpointHook)
         super().register_hooks(default_hooks, custom_hooks)
         for kind in (GuardHook, SeedHook, MissedEvaluationHook):
@@ -56,13 +56,16 @@ class SafeRunner(Runner):
         if isinstance(loop, BaseLoop) or not isinstance(config, dict):
             return super().build_train_loop(loop)
         loop, loader = dict(loop), dict(config)
-        kind = loop.get('type', 'EpochBasedTrainLoop' if loop.get('by_epoch') else 'IterBasedTrainLoop')
-        if kind in ('EpochBasedTrainLoop', EpochBasedTrainLoop):
+        kind = _name(
+            loop.get('type', 'EpochBasedTrainLoop' if loop.get('by_epoch') else 'IterBasedTrainLoop')
+        )
+        if kind == 'EpochBasedTrainLoop':
             loop.pop('by_epoch', None)
             loop['type'] = ResumableEpochLoop
-        endless = kind in ('IterBasedTrainLoop', IterBasedTrainLoop)
         arguments = {key: loader.pop(key) for key in ('drop_last', 'batch_sampler') if key in loader}
-        loader['batch_sampler'] = dict(type=NumberedBatchSampler, endless=endless, **arguments)
+        loader['batch_sampler'] = dict(
+            type=NumberedBatchSampler, endless=kind == 'IterBasedTrainLoop', **arguments
+        )
         per_rank = self._randomness_cfg.get('diff_rank_seed', False)
         self._train_dataloader = built = self.build_dataloader(loader, self.seed, per_rank)
         built.dataset.__getitems__ = partial(load_seeded, built.dataset, self.seed, get_rank())
@@ -121,3 +124,8 @@ class SafeRunner(Runner):
             return super().load_checkpoint(filename, map_location, strict or self.strict, **kwargs)
         except RuntimeError as error:
             raise UserError(f"{filename} is not of this config's model. {error}") from None
+
+
+def _name(kind: str | type | None) -> str:
+    """A registered class's name, without a scope."""
+    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
