@@ -5,6 +5,7 @@ import io
 import threading
 import time
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from res2net_mm.checkpoints import (
     load_pretrained,
     publish,
     read_checkpoint,
+    reading,
     safe_loading,
     sha256,
     write_sha256,
@@ -108,6 +110,14 @@ def test_the_hash_in_a_name(tmp_path):
     names = 'a-1a2b3c4d.pth', 'a-20230901.pth', 'job-48219034.pth', 'a-550e8400e29b.pth', 'a_1a2b3c4d.pth'
     assert [hash_in_name(name) for name in names] == ['1a2b3c4d', None, None, None, None]
     assert hash_in_name('res2net50_26w_6s-19041792.pth') == '19041792'
+
+
+def test_a_hash_without_a_letter_is_written_whole(tmp_path, monkeypatch):
+    digest = '12345678' + 56 * 'a'
+    monkeypatch.setattr(reading.hashlib, 'sha256', lambda data: SimpleNamespace(hexdigest=lambda: digest))
+    torch.save({'meta': {}, 'state_dict': STATE}, tmp_path / 'run.pth')
+    path = publish(tmp_path / 'run.pth', tmp_path / 'tiny.pth')
+    assert path.name == f'tiny-{digest}.pth' and hash_in_name(path.name) == digest
 
 
 @pytest.fixture

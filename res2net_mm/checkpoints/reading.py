@@ -224,7 +224,9 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
         raise CheckpointError(f"{source} nests too deep in its 'meta'") from None
     data = buffer.getvalue()
     target = Path(target)
-    path = target.with_name(f'{target.stem}-{hashlib.sha256(data).hexdigest()[:8]}.pth')
+    digest = hashlib.sha256(data).hexdigest()
+    stamp = digest if digest[:8].isdigit() else digest[:8]  # eight digits may be a date
+    path = target.with_name(f'{target.stem}-{stamp}.pth')
     try:
         with replacing(path) as part:
             part.write_bytes(data)

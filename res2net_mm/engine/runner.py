@@ -140,16 +140,16 @@ def train(
         resume = cfg.get('load_from') or 'auto'
     checkpoint = None if resume == 'auto' else resume
     preflight.check(cfg, 'train', checkpoint)
-    held = lock(cfg.work_dir) if first_process() else None  # noqa: F841 - until the process ends
-    if resume:
-        resume_from(cfg, checkpoint)
-    elif saved := sorted(checkpoints_of(cfg).glob('*.pth')):
+    if not resume and (saved := sorted(checkpoints_of(cfg).glob('*.pth'))):
         raise UserError(
             f'{saved[-1]} is of an earlier training: --resume goes on with it, --work-dir starts another one '
             'elsewhere, and deleting the folder gives it up'
         )
     if not no_check:
         checks.check(cfg, 'train', check_all)
+    held = lock(cfg.work_dir) if first_process() else None  # noqa: F841 - until the process ends
+    if resume:
+        resume_from(cfg, checkpoint)
     runner = SafeRunner.from_cfg(cfg)
     runner.strict = cfg.resume
     name_bad_images(runner)
