@@ -45,14 +45,15 @@ class GuardHook(Hook):
         """Listen to signals."""
         for number in SIGNALS:
             self._handlers[number] = signal.signal(number, self._note)
-        signal.signal(signal.SIGALRM, _no_data)
+        self._handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, _no_data)
         if get_world_size() > 1:
             self._group = distributed.new_group(backend='gloo')
 
     def after_train(self, runner: Runner) -> None:
-        """Leave the signals to whom they were."""
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        """Leave the signals to whom they were, also if the training was ended by an error."""
+        signal.alarm(0)
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
         """Note that data has come."""
@@ -106,7 +107,7 @@ class GuardHook(Hook):
 
 def _expect_data(loader: DataLoader, batch_idx: int) -> None:
     """Have SIGALRM come if the next batch doesn't, and PyTorch's own timeout, which is before it, neither."""
-    if loader.timeout and batch_idx + 1 < len(loader):
+    if loader.timeout and (batch_idx + 1) % len(loader):
         signal.alarm(math.ceil(loader.timeout) + 5)
 
 

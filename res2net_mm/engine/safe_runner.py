@@ -79,6 +79,9 @@ class SafeRunner(Runner):
         try:
             return super().train()
         finally:
+            for hook in self.hooks:
+                if isinstance(hook, GuardHook):
+                    hook.after_train(self)
             self._end_workers()
 
     def test(self) -> dict:
