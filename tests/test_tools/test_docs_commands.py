@@ -42,6 +42,7 @@ OTHERS = {
 NOT_RUN = {
     r'tools/check_data\.py': "starts processes, which hang if pytest's is forked; run by test_check_data.py",
     r'tools/(benchmark|complexity)\.py': 'minutes: all networks; their own tests run them on less',
+    r'tools/receptive_fields\.py --blocks': '20 s; the command with --images is run, and does the same',
     r'tools/own_data\.py data/': 'run by test_docs.py, on folders like those of the page',
 }
 # What a command says (the first that matches a whole word), and what it is given here.
@@ -61,11 +62,11 @@ LEAVES = {
     'grad_cam': 'grad_cam.npz',
     'own_data': 'folder_faster_rcnn.py',
     'predict': 'predictions/index.html',
-    'prepare_data': 'printed: ',
-    'publish_model': 'trained/epoch_1-????????.pth',
+    'prepare_data': 'printed: is not ready',
+    'publish_model': 'trained/trained-????????.pth',
     'receptive_fields': 'receptive_fields.png',
     'report': 'report/report.html',
-    'results': 'printed: ',
+    'results': 'printed: Table 10',
     'test': 'work_dirs/tiny/*/*.json',
     'train': 'work_dirs/tiny/epoch_1.pth',
 }
@@ -163,16 +164,14 @@ def test_what_a_command_names_is_there(command, monkeypatch):
 
 def to_run() -> list[str]:
     """What commands of tools run here, without what is in brackets, each once."""
-    found = {}
+    found = []
     for command in commands():
-        words = variants(command)[0]
-        if not any(re.search(pattern, command) for pattern in [*OTHERS, *NOT_RUN]) and 'make' not in words:
-            script, arguments = find_tool(words)
-            if (
-                not arguments == ['...'] and '--launcher' not in arguments
-            ):  # launched: test_train_under_torchrun
-                found[shlex.join([script.stem, *arguments])] = command
-    return [*found]
+        if not any(re.search(pattern, command) for pattern in [*OTHERS, *NOT_RUN]):
+            script, arguments = find_tool(variants(command)[0]) or (None, [])
+            # Launched by torchrun: test_train_under_torchrun.
+            if script and arguments != ['...'] and '--launcher' not in arguments:
+                found.append(shlex.join([script.stem, *arguments]))
+    return [*dict.fromkeys(found)]
 
 
 @pytest.fixture(scope='module')
@@ -225,11 +224,15 @@ def test_a_command_runs(command, desk, trained, monkeypatch, capsys):
         runpy.run_path(str(ROOT / 'tools' / f'{tool}.py'), run_name='__main__')
     except SystemExit as error:
         code = error.code or 0
-    printed = capsys.readouterr()
+    printed = ''.join(capsys.readouterr())
     print(printed)
     assert code == (tool == 'prepare_data')  # what it would prepare is missing
     left = LEAVES[tool]
-    assert left.removeprefix('printed: ') in printed.out if ':' in left else [*Path().glob(left)]
+    assert left.removeprefix('printed: ') in printed if ':' in left else [*Path().glob(left)]
+    outputs = [
+        new for option, new in itertools.pairwise(arguments) if option in ('--show-dir', '--out', '-o')
+    ]
+    assert all(Path(output).exists() for output in outputs)
 
 
 def python_blocks(page: Path) -> list[str]:
