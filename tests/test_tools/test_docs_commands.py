@@ -28,7 +28,6 @@ from res2net_mm.models import Res2Net
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 FENCE = re.compile(r'^```(\w*)\n(.*?)^```$', re.S | re.M)
-LABELS = {'shell', 'bash', 'python', 'text', 'bibtex', ''}
 
 # What is no tool of this project isn't run. What is neither is new: add it here, with a reason.
 OTHERS = {
@@ -115,14 +114,10 @@ def find_tool(words: list[str]) -> tuple[Path, list[str]] | None:
         return None
     script, *arguments = words
     if script.endswith('.sh'):  # what it would have PyTorch's launcher run
-        printed = subprocess.run(
-            ['bash', script, *arguments],
-            cwd=ROOT, env={**os.environ, 'PYTHON': 'echo'}, capture_output=True, text=True,
-        )  # fmt: skip
-        assert printed.returncode == 0, printed.stderr
-        script, arguments = re.fullmatch(
-            r'-m torch.distributed.run .*?(tools/\w+\.py) (.*)\n', printed.stdout
-        ).groups()
+        environment = {**os.environ, 'PYTHON': 'echo'}
+        printed = subprocess.check_output(['bash', script, *arguments], cwd=ROOT, env=environment, text=True)
+        launched = re.fullmatch(r'-m torch.distributed.run .*?(tools/\w+\.py) (.*)\n', printed)
+        script, arguments = launched.groups()
         arguments = arguments.split()
     return ROOT / script, arguments
 
@@ -254,4 +249,4 @@ def test_python_blocks(page, desk):
 
 def test_blocks_have_known_labels():
     labels = {label for page in PAGES for label, _ in FENCE.findall(page.read_text('utf-8'))}
-    assert labels <= LABELS
+    assert labels <= {'shell', 'bash', 'python', 'text', 'bibtex', ''}
