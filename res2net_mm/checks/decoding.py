@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import get_context
 from typing import BinaryIO
 
 import cv2
@@ -47,7 +48,8 @@ def look_closely(cfg: Config) -> dict[str, Problems]:
     workers = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     with (
         Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress,
-        ProcessPoolExecutor(workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool,
+        # A forked process could inherit a lock that the thread of the progress bar holds.
+        ProcessPoolExecutor(workers, get_context('spawn'), cv2.setNumThreads, (1,)) as pool,
     ):
         for where, problems in found.items():
             samples = [sample for sample in problems.samples if os.path.exists(sample.path)]
