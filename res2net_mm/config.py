@@ -19,6 +19,7 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DefaultScope, Registry
 from mmengine.utils import is_installed
 
+from .cfg_options import check_value
 from .errors import UserError
 from .toolboxes import import_toolbox, importing
 
@@ -37,15 +38,20 @@ READ_BY_RUNNER = {
     'tta_pipeline',
 }
 POPPED = dict(
+    train_cfg={'by_epoch'},
+    default_hooks={'priority'},
+    custom_hooks={'priority'},
     optim_wrapper={'constructor', 'paramwise_cfg'},
     param_scheduler={'convert_to_iter_based'},
     init_cfg={'input_conv', 'partial'},  # of this package's networks, see load_pretrained
     nms={'class_agnostic', 'split_thr'},
+    norm_cfg={'requires_grad'},
 )
 
 CONFIGS = Path(__file__).parent / '.mim' / 'configs'  # in a wheel, or a link to the checkout's
 if not CONFIGS.is_dir():  # a checkout that is used without being installed
     CONFIGS = Path(__file__).parents[1] / 'configs'
+WEIGHTS = '.pth', '.pt', '.tar', '.safetensors'
 
 INFERENCERS = 'mmengine.infer.infer'
 
@@ -59,7 +65,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
 
     Raises:
         UserError: If there is no such file, or its toolbox isn't installed or doesn't import, or an option
-            names a key that the config hasn't and that no class in it takes.
+            names a key that the config hasn't and that no class in it takes, or is a word for a number.
     """
     file = existing(path)
     try:
@@ -78,6 +84,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
     with DefaultScope.overwrite_default_scope(scope):
         for key, value in options.items():
             check_option(cfg, key)
+            check_value(cfg, key, value)
             cfg.merge_from_dict({key: value})
     _start_alike(cfg, options)
     return cfg
@@ -102,7 +109,8 @@ def existing(path: str | Path) -> Path:
             + (f'\nDid you mean {str(path).removesuffix(file.name)}{near}.py?' if near else '')
         )
     if file.suffix not in ('.py', '.yml', '.yaml', '.json'):
-        raise UserError(f'{file} is no config: its name must end in .py')
+        swapped = ': it is a checkpoint, and the config comes before it' if file.suffix in WEIGHTS else ''
+        raise UserError(f'{file} is no config{swapped or ": its name must end in .py"}')
     return file
 
 
@@ -215,7 +223,7 @@ def check_option(cfg: Config, option: str) -> None:
     """
     node, parent, done = cfg._cfg_dict, None, []
     for part in option.split('.'):
-        if not done and part in node and part not in _accepted(node, []):
+        if not done and part in node and part not in accepted(node, []):
             raise UserError(
                 f'--cfg-options {option}: {part} is a variable of the config files, too late to change; '
                 'set what was made of it, such as train_dataloader.dataset.data_root'
@@ -229,16 +237,16 @@ def check_option(cfg: Config, option: str) -> None:
             node, parent = node[int(part)], node
         elif isinstance(node, dict):
             if part not in node:
-                accepted = _accepted(node, done)
+                taken = accepted(node, done)
                 # What a dict without a class may hold isn't known; only what looks misspelt is refused.
-                near = nearest(part, {*node, *(accepted or ())}, cutoff=0.6 if accepted else 0.7)
-                if part in (accepted or ()) or (not accepted and not near):
+                near = nearest(part, {*node, *(taken or ())}, cutoff=0.6 if taken else 0.7)
+                if part in (taken or ()) or (not taken and not near):
                     return
                 where = '.'.join(done) or 'the config'
                 raise UserError(
                     f'--cfg-options {option}: {where} has no {part!r}'
                     + (f'; did you mean {".".join([*done, near])}?' if near else '')
-                    + f'\nIt has: {", ".join(sorted({*node, *(accepted or ())} - {"_scope_"}))}'
+                    + f'\nIt has: {", ".join(sorted({*node, *(taken or ())} - {"_scope_"}))}'
                 )
             node, parent = node[part], node
         elif node is None:
@@ -249,7 +257,7 @@ def check_option(cfg: Config, option: str) -> None:
         done.append(part)
 
 
-def _accepted(node: dict, path: list[str]) -> set[str] | None:
+def accepted(node: dict, path: list[str]) -> set[str] | None:
     """Names that a dict's consumer takes beside those that are set; None if that isn't known."""
     from mmengine.runner import Runner, set_random_seed
     from torch.utils.data import DataLoader
@@ -258,6 +266,8 @@ def _accepted(node: dict, path: list[str]) -> set[str] | None:
         return (parameters(Runner) | READ_BY_RUNNER) - {'cfg', 'type'}
     if path[-1] == 'optim_wrapper':
         node = {'type': 'OptimWrapper', **node}
+    if path[-1] == 'train_cfg' and 'by_epoch' in node:
+        node = {'type': f'{"Epoch" if node["by_epoch"] else "Iter"}BasedTrainLoop', **node}
     if 'type' in node:
         taker = node['type'] if callable(node['type']) else find_registered(node['type'])
         taken = parameters(taker) if taker is not None else None

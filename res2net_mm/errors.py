@@ -18,6 +18,14 @@ class UserError(Exception):
         super().__init__(message)
 
 
+class ArgumentTypeError(UserError, TypeError):
+    """A network has no such argument."""
+
+
+class ArgumentValueError(UserError, ValueError):
+    """A network can't be built of an argument's value."""
+
+
 class Interrupted(UserError):
     """A signal asked a training to end; it can be resumed."""
 

@@ -2,16 +2,19 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from .checkpoints import SCHEME, fetch
-from .config import find_registered, nearest, parameters, registries
+from .checkpoints import SCHEME, fetch, local_rank
+from .config import accepted, find_registered, nearest, parameters, registries
 from .errors import UserError, command
+from .registry import MODELS
 
 COCO_LAYOUT = """\
   {root}
@@ -39,6 +42,18 @@ SALIENCY_LAYOUT = """\
     PASCAL-S/   datasets/imgs/pascal/  datasets/masks/pascal/  850
     HKU-IS/     imgs/  gt/                        4,447
     DUT-OMRON/  DUT-OMRON-image/  pixelwiseGT-new-PNG/  5,168"""
+# The shipped configs' own roots: what must be in them, and what tools/prepare_data.py calls it.
+ROOTS = {
+    'data/coco': (COCO_LAYOUT, 'coco'),
+    'data/VOCdevkit': (VOC_LAYOUT, 'voc07'),
+    'data/VOCdevkit/VOC2012': (VOC_LAYOUT, 'voc12aug'),
+    'data/imagenet': (IMAGENET_LAYOUT, 'imagenet'),
+    'data/cifar100': (CIFAR_LAYOUT, 'cifar100'),
+    'data/saliency': (SALIENCY_LAYOUT, 'saliency'),
+    'data/demo': ('', "make demo makes the demo's data"),
+}
+# Where a number counts from 1.
+COUNTS = re.compile(r'\w+_dataloader\.batch_size|train_cfg\.(max_epochs|max_iters|val_interval)')
 # Where `type` names something registered. Elsewhere it may be anything: a transform of albumentations, a
 # tokenizer, a keyword of a neck's own.
 REGISTERED = re.compile(
@@ -66,6 +81,7 @@ def check(cfg: Config, mode: str, checkpoint: str | None = None) -> None:
     # A run of a config without a scope has mmengine's, whatever this process did before.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         check_names(cfg)
+        check_keys(cfg)
         check_metrics(cfg, mode)
         if checkpoint and '://' not in checkpoint:  # what was asked for by hand comes before what wasn't
             fetch(checkpoint)
@@ -96,10 +112,55 @@ def check_names(cfg: Config) -> None:
             known = {n for r in registries() for n in (*r.module_dict, *_of(r.parent))}
             near = nearest(name.rpartition('.')[2], known, most=3)
             unknown.append(f'  {where}.type = {name!r}' + (f'; did you mean {near}?' if near else ''))
+        elif where == 'model.backbone' and name in MODELS.module_dict and local_rank() == 0:
+            taken = find_registered(name).__module__.partition('.')[0]
+            if taken != 'res2net_mm':
+                print(
+                    f"{where}.type = {name!r} is {taken}'s; this package's is 'res2net_mm.{name}'",
+                    file=sys.stderr,
+                )
     if unknown:
         scope = cfg.get('default_scope')
         where = f'in {scope}' if scope else "in mmengine (the config has no default_scope, such as 'mmdet')"
         raise UserError(f'not registered {where}, nor under the scope named:\n' + '\n'.join(unknown))
+
+
+def check_keys(cfg: Config) -> None:
+    """Check that what a config builds takes the keys that it is given, and the few numbers that count.
+
+    Of the config's own keys, which may be variables, and of classes that may take any, only misspellings of
+    known ones are noticed.
+
+    Raises:
+        UserError: Naming each unknown key and what comes nearest, and each number that is none.
+    """
+    wrong = []
+    for path, node in walk(cfg._cfg_dict):
+        where = '.'.join(map(str, path))
+        known = accepted(node, [*map(str, path)]) if not path or REGISTERED.fullmatch(where) else None
+        for key in map(str, node):
+            name, value = f'{where}.{key}'.lstrip('.'), node.get(key)
+            if known and key not in known | {'_scope_'}:
+                sure = path and not _unsure(node.get('type'))
+                near = nearest(key, known, cutoff=0.6 if sure else 0.885)
+                if near or sure:
+                    wrong.append(
+                        f'  {name}: there is no such key' + (f'; did you mean {near}?' if near else '')
+                    )
+            elif COUNTS.fullmatch(name) and not (isinstance(value, (int, float)) and value >= 1):
+                wrong.append(f'  {name} = {value!r}: it must be a number from 1 on')
+    if wrong:
+        raise UserError(
+            f'{cfg.filename or "the config"} (or a base, or an option) is wrong:\n' + '\n'.join(wrong)
+        )
+
+
+def _unsure(kind: str | type | None) -> bool:
+    """Whether a type's name is of several classes, or one takes any keyword, which it may pass on."""
+    if len({registry.module_dict.get(kind) for registry in registries()} - {None}) > 1:
+        return True
+    taker = find_registered(kind) if isinstance(kind, str) else kind
+    return any(p.kind is p.VAR_KEYWORD for p in signature(taker).parameters.values()) if taker else False
 
 
 def check_metrics(cfg: Config, mode: str) -> None:
@@ -128,16 +189,26 @@ def check_data(cfg: Config, mode: str) -> None:
         UserError: Listing what is missing, the expected layout and how to get it.
     """
     phases = ('train', 'val') if mode == 'train' else ('test',)
-    missing, roots = [], []
+    missing, roots, inherited = [], [], {}
     for phase in phases:
         for where in (f'{phase}_dataloader', f'{phase}_evaluator'):
             for path, node in walk(cfg.get(where) or {}, (where,)):
-                for key, file in _files(node):
-                    if '://' not in file and not os.path.exists(file):
-                        missing.append(f'  {".".join(map(str, path))}.{key}: {os.path.abspath(file)}')
-                        roots.append(node.get('data_root') or os.path.dirname(file))
+                remote = (node.get('backend_args') or {}).get('backend', 'local') not in ('local', 'disk')
+                files = [(key, file) for key, file in _files(node) if not remote and '://' not in file]
+                gone = [(key, file) for key, file in files if not os.path.exists(file)]
+                name = '.'.join(map(str, path))
+                missing += [f'  {name}.{key}: {os.path.abspath(file)}' for key, file in gone]
+                roots += [node.get('data_root') or os.path.dirname(file) for _, file in gone]
+                prefixes = [file in gone for file in files if file[0].startswith('data_prefix')]
+                if True in prefixes and False in prefixes:
+                    inherited[f'{name}.data_prefix'] = node['data_prefix']
     if missing:
         advice = _advice(roots[0])
+        for name, prefix in inherited.items():
+            advice += (
+                f"\n{name} = {dict(prefix)}: where a key of it is a base's, leave that out by "
+                'data_prefix=dict(_delete_=True, ...)'
+            )
         if any('.bbox_file: ' in line for line in missing):
             advice += (
                 "\nTo use the ground truth's boxes instead of detected ones: "
@@ -167,33 +238,24 @@ def _files(dataset: dict) -> Iterator[tuple[str, str]]:
 
 
 def _advice(root: str) -> str:
-    parts = Path(root).parts
-    if 'demo' in parts:
-        return "make demo makes the demo's data"
-    if parts[-1:] and parts[-1] in ('annotations', 'person_detection_results'):  # of COCO's
-        parts = parts[:-1]
-    whole = str(Path(*parts))
-    name = whole.lower()
-    voc = next((i for i, part in enumerate(parts) if part.startswith('VOC')), None)
-    if voc is not None:
-        root, layout = Path(*parts[: voc + (parts[voc] == 'VOCdevkit')]), VOC_LAYOUT
-        prepare = 'voc12aug' if 'VOC2012' in parts else 'voc07'
-    elif 'coco' in name:
-        root, layout, prepare = whole, COCO_LAYOUT, 'coco'
-    elif 'imagenet' in name:
-        root, layout, prepare = whole, IMAGENET_LAYOUT, 'imagenet'
-    elif 'cifar' in name:
-        root, layout, prepare = whole, CIFAR_LAYOUT, 'cifar100'
-    elif 'saliency' in Path(name).name:
-        root, layout, prepare = whole, SALIENCY_LAYOUT, 'saliency'
-    else:
+    inside = [shipped for shipped in ROOTS if _below(root, shipped)]
+    if not inside:
         return f'Put the data there, or link to it: ln -s WHERE_IT_IS {root.rstrip("/")}'
+    shipped = max(inside, key=len)
+    layout, prepare = ROOTS[shipped]
+    if not layout:
+        return prepare
+    shipped = shipped.removesuffix('/VOC2012')
     return (
-        f'Expected layout:\n{layout.format(root=root)}\n'
-        f'To unpack archives or see what is missing: {command("prepare_data")} {prepare} --root {root}\n'
-        f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {root}\n'
+        f'Expected layout:\n{layout.format(root=shipped)}\n'
+        f'To unpack archives or see what is missing: {command("prepare_data")} {prepare} --root {shipped}\n'
+        f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {shipped}\n'
         'To see everything run without any data: make demo'
     )
+
+
+def _below(path: str, folder: str) -> bool:
+    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
 
 
 def check_checkpoints(cfg: Config, mode: str, checkpoint: str | None) -> None:

@@ -1,10 +1,11 @@
 """The packages around this one, mmengine, mmcv and the toolboxes: what they lack, and whether they import."""
 
 import importlib
+import io
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -69,6 +70,10 @@ def import_toolbox(name: str) -> list[Registry]:
             return []
         registry = importlib.import_module(f'{name}.registry')
         registries = [r for r in vars(registry).values() if isinstance(r, Registry)]
-        for each in registries:
-            each.import_from_location()
+        said = io.StringIO()
+        with redirect_stdout(said):  # what mmdet prints of a package that nobody misses is left out
+            for each in registries:
+                each.import_from_location()
+        print(''.join(x for x in said.getvalue().splitlines(True) if 'import OneDL' not in x), end='')
+        registries.sort(key=lambda each: each.scope != name)  # before mmengine's, which it imports
     return registries

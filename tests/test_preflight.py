@@ -14,8 +14,9 @@ CONFIGS = Path(__file__).parents[1] / 'configs'
 
 
 @pytest.fixture
-def coco(tmp_path):
-    root = tmp_path / 'coco'
+def coco(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / 'data/coco'
     for split in ('train2017', 'val2017'):
         (root / split).mkdir(parents=True)
         (root / 'annotations').mkdir(exist_ok=True)
@@ -56,7 +57,7 @@ def test_missing_data_is_listed_whole(cfg, coco):
     assert f'train_dataloader.dataset.ann_file: {coco}/annotations/instances_train2017.json' in text
     assert f'val_dataloader.dataset.data_prefix.img: {coco}/val2017' in text
     assert 'Expected layout' in text and 'train2017/    118,287 images' in text
-    assert f'ln -s WHERE_IT_IS {coco}' in text and 'make demo' in text
+    assert 'ln -s WHERE_IT_IS data/coco\n' in text and 'make demo' in text
     text = message(cfg, 'test')
     assert 'val2017' in text and 'instances_train2017.json:' not in text
 
@@ -75,15 +76,16 @@ def test_data_inside_wrappers(cfg, coco):
     assert f'dataset.dataset.datasets.0.ann_file: {coco}/annotations/other.json' in message(cfg)
 
 
-def test_missing_person_detections(tmp_path):
+def test_missing_person_detections(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     cfg = load_config(str(CONFIGS / 'simplebaseline_r2n50_coco.py'))
-    cfg.test_evaluator.ann_file = str(tmp_path / 'coco/annotations/person_keypoints_val2017.json')
+    cfg.test_evaluator.ann_file = str(tmp_path / 'data/coco/annotations/person_keypoints_val2017.json')
     cfg.test_dataloader.dataset.update(
-        data_root=f'{tmp_path}/coco/', bbox_file=f'{tmp_path}/coco/person_detection_results/x.json'
+        data_root=f'{tmp_path}/data/coco/', bbox_file=f'{tmp_path}/data/coco/person_detection_results/x.json'
     )
     text = message(cfg, 'test')
-    assert f'test_dataloader.dataset.bbox_file: {tmp_path}/coco/person_detection_results/x.json' in text
-    assert f'python tools/prepare_data.py coco --root {tmp_path}/coco' in text
+    assert f'test_dataloader.dataset.bbox_file: {tmp_path}/data/coco/person_detection_results/x.json' in text
+    assert 'python tools/prepare_data.py coco --root data/coco\n' in text
     assert '--cfg-options test_dataloader.dataset.bbox_file=None' in text
 
 
@@ -94,7 +96,7 @@ def test_missing_package_of_the_fast_evaluation(cfg, monkeypatch):
     preflight.check(cfg, 'train')
 
 
-def test_advice_fits_the_data():
+def test_advice_fits_the_data(tmp_path):
     assert 'VOC2007/' in preflight._advice('data/VOCdevkit/')
     assert 'prepare_data.py voc07 --root data/VOCdevkit' in preflight._advice('data/VOCdevkit/')
     assert 'prepare_data.py voc12aug --root data/VOCdevkit' in preflight._advice('data/VOCdevkit/VOC2012')
@@ -102,13 +104,69 @@ def test_advice_fits_the_data():
     assert 'pixelwiseGT-new-PNG/' in preflight._advice('data/saliency/')
     assert 'prepare_data.py saliency --root data/saliency\n' in preflight._advice('data/saliency/')
     assert "make demo makes the demo's data" in preflight._advice('data/demo/coco/')
-    assert 'ln -s WHERE_IT_IS data/own' in preflight._advice('data/own/')
-    assert 'ln -s WHERE_IT_IS /home/coco/data/coco\n' in preflight._advice('/home/coco/data/coco/annotations')
-    assert '--root /data/MSCOCO/2017\n' in preflight._advice('/data/MSCOCO/2017')
+    assert 'ln -s WHERE_IT_IS data/coco\n' in preflight._advice(f'{Path().absolute()}/data/coco/annotations')
+    for own in ('data/own', '/home/coco/data/coco', '/data/VOCdevkit', '/imagenet', 'demo', 'data/coco_own'):
+        assert preflight._advice(f'{own}/') == f'Put the data there, or link to it: ln -s WHERE_IT_IS {own}'
+
+
+def test_an_inherited_key_of_the_prefix_is_suspected(cfg, coco):
+    (coco / 'images').mkdir()
+    cfg.train_dataloader.dataset.data_prefix = dict(img='images', sub_data_root='VOC2007/')
+    text = message(cfg)
+    assert f'train_dataloader.dataset.data_prefix.sub_data_root: {coco}/VOC2007' in text
+    assert 'leave that out by data_prefix=dict(_delete_=True, ...)' in text
+    (coco / 'images').rmdir()
+    assert '_delete_' not in message(cfg)
+
+
+@pytest.mark.parametrize(
+    'change,text',
+    [
+        (dict(trian_cfg=dict(max_epochs=1)), 'trian_cfg: there is no such key; did you mean train_cfg?'),
+        (
+            dict(train_dataloader=dict(batchsize=1)),
+            'train_dataloader.batchsize: there is no such key; did you',
+        ),
+        (
+            dict(train_dataloader=dict(batch_size='x')),
+            "train_dataloader.batch_size = 'x': it must be a number",
+        ),
+        (dict(train_cfg=dict(max_epochs=0)), 'train_cfg.max_epochs = 0: it must be a number from 1 on'),
+        (
+            dict(optim_wrapper=dict(clip_gard=None)),
+            'clip_gard: there is no such key; did you mean clip_grad?',
+        ),
+        (dict(optim_wrapper=dict(optimizer=dict(rate=1))), 'optim_wrapper.optimizer.rate: there is no such'),
+        (dict(param_scheduler=[dict(type='LinearLR', strat_factor=1)]), 'did you mean start_factor?'),
+        (dict(default_hooks=dict(logger=dict(intervall=1))), 'did you mean interval?'),
+        (dict(model=dict(neck=dict(out_chanels=1))), 'model.neck.out_chanels: there is no such key; did you'),
+    ],
+)
+def test_unknown_keys_and_impossible_numbers_of_a_config(cfg, change, text):
+    cfg.merge_from_dict(change)
+    assert text in message(cfg)
+
+
+def test_variables_of_a_config_are_no_misspellings(cfg):
+    cfg.merge_from_dict(dict(test_pipeline=[], learning_rate=1, classes=['a'], custom_hooks=[dict(
+        type='EMAHook', anything=1, priority=49)]))  # fmt: skip
+    preflight.check(cfg, 'train')
+
+
+def test_the_toolboxs_network_of_the_same_name_is_told_of(cfg, capsys):
+    for name, told in (('Res2Net', True), ('res2net_mm.Res2Net', False)):
+        cfg.model.backbone.type = name
+        with DefaultScope.overwrite_default_scope('mmdet'):
+            preflight.check_names(cfg)
+        text = "'Res2Net' is mmdet's; this package's is 'res2net_mm.Res2Net'"
+        assert (text in capsys.readouterr().err) == told
 
 
 def test_remote_data_is_not_looked_for(cfg):
     cfg.train_dataloader.dataset.data_root = 's3://bucket/coco/'
+    preflight.check(cfg, 'train')
+    mapped = dict(backend='petrel', path_mapping={'data/coco': 's3://bucket/coco'})
+    cfg.train_dataloader.dataset.update(data_root='data/coco/', backend_args=mapped)
     preflight.check(cfg, 'train')
 
 

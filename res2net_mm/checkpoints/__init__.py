@@ -5,6 +5,7 @@ from .integrity import CheckpointError, check_file, check_weights, sha256, write
 from .loading import load_pretrained
 from .naming import adapt_state_dict, describe, find_state_dict
 from .reading import publish, read_checkpoint, read_meta, safe_loading
+from .whole import loading_whole
 
 __all__ = [
     'RELEASED',
@@ -18,6 +19,7 @@ __all__ = [
     'fetch',
     'find_state_dict',
     'load_pretrained',
+    'loading_whole',
     'local_rank',
     'publish',
     'read_checkpoint',

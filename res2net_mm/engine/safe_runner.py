@@ -1,5 +1,6 @@
 """mmengine's Runner, made for trainings that are cut off and for files that don't fit."""
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..checkpoints import write_sha256
+from ..checkpoints import loading_whole, write_sha256
 from ..errors import UserError
 from ..files import replacing
 from .guard import GuardHook
@@ -45,9 +46,14 @@ class SafeRunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
-        """Build a data loader that waits for its workers for a limited time."""
-        if isinstance(dataloader, dict) and dataloader.get('num_workers'):
-            dataloader = dict(timeout=DATA_TIMEOUT) | dict(dataloader)
+        """Build a data loader that waits for its workers, if it has any, for a limited time."""
+        if isinstance(dataloader, dict):
+            dataloader, of_workers = dict(dataloader), dict(timeout=DATA_TIMEOUT)
+            if dataloader.get('num_workers'):
+                dataloader = of_workers | dataloader
+            else:
+                for key in ('persistent_workers', 'prefetch_factor', 'timeout'):
+                    dataloader.pop(key, None)
         return Runner.build_dataloader(dataloader, *args, **kwargs)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
@@ -121,12 +127,10 @@ class SafeRunner(Runner):
         """Load a checkpoint; whole, if :attr:`strict`.
 
         Raises:
-            UserError: If it doesn't fit.
+            CheckpointError: If it doesn't fit.
         """
-        try:
-            return super().load_checkpoint(filename, map_location, strict or self.strict, **kwargs)
-        except RuntimeError as error:
-            raise UserError(f"{filename} is not of this config's model. {error}") from None
+        with loading_whole(filename) if strict or self.strict else nullcontext():
+            return super().load_checkpoint(filename, map_location, **kwargs)
 
 
 def _name(kind: str | type | None) -> str:

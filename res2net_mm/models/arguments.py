@@ -16,6 +16,8 @@ from mmengine.model.weight_init import PretrainedInit
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
+from ..errors import ArgumentTypeError, ArgumentValueError
+
 LARGEST = 2**16  # beyond it PyTorch's integers overflow, or memory is full before it says anything
 # An annotation, what of Python and NumPy it admits, and its words.
 TYPES = {
@@ -52,9 +54,9 @@ def checked(block: Mapping[str, Parameter] = MappingProxyType({})) -> Callable:
         block (Mapping[str, Parameter]): What it takes as ``**block``, beside its own. Default: nothing.
 
     Raises:
-        TypeError: If there is no such argument; the message names the nearest.
-        ValueError: If an argument is of another type or out of its range, or nothing can be built of a
-            config; the message names the argument, its value and what it must be.
+        ArgumentTypeError: If there is no such argument; the message names the nearest.
+        ArgumentValueError: If an argument is of another type or out of its range, or nothing can be built of
+            a config; the message names the argument, its value and what it must be.
     """
 
     def decorate(init: Callable) -> Callable:
@@ -67,14 +69,14 @@ def checked(block: Mapping[str, Parameter] = MappingProxyType({})) -> Callable:
             try:
                 arguments = signature.bind(self, *args, **kwargs).arguments
             except TypeError as error:
-                raise TypeError(f'{network}: {error}') from None
+                raise ArgumentTypeError(f'{network}: {error}') from None
             arguments |= arguments.pop('block', {})
             del arguments['self']
             if unknown := arguments.keys() - known:
                 name = min(unknown)
                 near = difflib.get_close_matches(name, sorted(known), n=1)
                 hint = f'; did you mean {near[0]!r}?' if near else ''
-                raise TypeError(f'{network} got an unexpected argument {name!r}{hint}')
+                raise ArgumentTypeError(f'{network} got an unexpected argument {name!r}{hint}')
             try:
                 if pretrained is not None:
                     raise ValueError(
@@ -87,11 +89,10 @@ def checked(block: Mapping[str, Parameter] = MappingProxyType({})) -> Callable:
                 if empty := [name for name, p in self.named_parameters() if not p.numel()]:
                     raise TypeError(f'{empty[0]} has no channels')
             except ValueError as error:
-                error.args = (f'{network}: {error}',)
-                raise
+                raise ArgumentValueError(f'{network}: {error}') from error
             except FROM_CONFIGS as error:
                 cfgs = ', '.join(f'{k}={v}' for k, v in arguments.items() if isinstance(v, (dict, list)))
-                raise ValueError(f'{network}: {cfgs}: {error}') from error
+                raise ArgumentValueError(f'{network}: {cfgs}: {error}') from error
 
         return checked_init
 

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import cv2
 import mmcv
+import mmengine.runner.checkpoint
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner.checkpoint import load_state_dict
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.image import show_cam_on_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
-from ..checkpoints import check_weights, read_checkpoint
+from ..checkpoints import check_weights, loading_whole, read_checkpoint
 from ..config import find_registered, nearest, unwrap
 from ..errors import UserError
 from ..preflight import check_names
@@ -81,11 +81,8 @@ class ClassScores(nn.Module):
             state_dict = {
                 f'{"head" if k.startswith("fc.") else "backbone"}.{k}': v for k, v in state_dict.items()
             }
-        try:
-            load_state_dict(self.model, state_dict, strict=True)
-        except RuntimeError as error:
-            reason = [line.strip() for line in str(error).splitlines() if line.strip()][:2][-1]
-            raise UserError(f"{checkpoint} is not of this config's model: {reason[:200]}") from None
+        with loading_whole(checkpoint):
+            mmengine.runner.checkpoint.load_state_dict(self.model, state_dict)
 
     def _class_names(self, content: dict, dataset: dict, known: dict) -> list[str]:
         metas = (content.get('meta') or {}).get('dataset_meta'), dataset.get('metainfo'), known

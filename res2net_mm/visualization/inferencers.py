@@ -1,16 +1,13 @@
 """The toolboxes' inferencers, used alike: an image goes in, a picture and what is in it come out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import mmcv
-import mmengine.runner.checkpoint
 import numpy as np
 import torch
 from mmengine.registry import DefaultScope
 
-from ..checkpoints import read_checkpoint, safe_loading
+from ..checkpoints import loading_whole, read_checkpoint, safe_loading
 from ..checkpoints.naming import listed
 from ..config import find_registered, load_config, unwrap
 from ..errors import UserError
@@ -188,7 +185,7 @@ def load_predictor(
     with DefaultScope.overwrite_default_scope(scope):
         check_names(cfg)
         meta = {**getattr(find_registered(data.type), 'METAINFO', {}), **(data.get('metainfo') or {})}
-        with safe_loading(), _loading_whole(checkpoint):
+        with safe_loading(), loading_whole(checkpoint):
             predictor = PREDICTORS[scope](cfg, checkpoint, device, detector)
     saved = read_checkpoint(checkpoint).get('meta') or {}
     model = predictor.inferencer.model
@@ -199,27 +196,3 @@ def load_predictor(
         dtype = torch.float16 if torch.device(device).type == 'cuda' else torch.bfloat16
         fuse(model, dtype if half else None)
     return predictor
-
-
-@contextmanager
-def _loading_whole(checkpoint: str) -> Iterator[None]:
-    """Have mmengine refuse weights that aren't the model's: it would load what fits, and warn."""
-    runner = mmengine.runner.checkpoint
-    load = runner.load_state_dict
-
-    def load_whole(model, state_dict, strict=False, logger=None):
-        try:
-            load(model, state_dict, strict=True, logger=logger)
-        except RuntimeError:
-            own, given = (
-                {k: v.shape for k, v in values.items()} for values in (model.state_dict(), state_dict)
-            )
-            differ = sorted(k for k in own | given if own.get(k) != given.get(k))
-            what = f'{len(differ)} parameters differ in name or shape: {listed(differ)}'
-            raise UserError(f"{checkpoint} is not of this config's model; {what}") from None
-
-    runner.load_state_dict = load_whole
-    try:
-        yield
-    finally:
-        runner.load_state_dict = load

@@ -115,8 +115,11 @@ def test_a_checkpoint_of_another_model(trained, tiny_config, run):
         'test.py', tiny_config, work_dir / 'epoch_1.pth', '--cfg-options', 'model.backbone.depth=(2,1,1,1)'
     )
     assert result.returncode == 2
-    assert "is not of this config's model" in result.stderr and 'layer1.1.conv1.weight' in result.stderr
-    assert 'Traceback' not in result.stderr
+    assert "is not of this config's model: of its 155 " in result.stderr
+    assert "its backbone has depth=(1, 1, 1, 1), the config's depth=(2, 1, 1, 1)" in result.stderr
+    assert 'Traceback' not in result.stderr and len(result.stderr) < 600
+    result = run('test.py', work_dir / 'epoch_1.pth', tiny_config)
+    assert result.returncode == 2 and 'it is a checkpoint, and the config comes before it' in result.stderr
 
 
 def test_cuda_graphs_need_a_gpu(trained, tiny_config, run):

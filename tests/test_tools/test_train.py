@@ -156,6 +156,8 @@ def test_errors_of_the_user_come_without_a_traceback(tiny_config, run):
         (['model.backbone.dept=50'], "model.backbone has no 'dept'; did you mean model.backbone.depth?"),
         (['model.neck.type=FNP'], "model.neck.type = 'FNP'; did you mean RFP or FPN"),
         (['train_dataloader.dataset.data_root=data/coco/'], 'data not found'),
+        (['optim_wrapper.optimizer.lr=abc'], 'lr=abc: it must be a number, such as '),
+        (['model.backbone.depth=34'], 'Res2Net: depth=34: there is no such network; take 50'),
     ):
         result = run('train.py', tiny_config, '--cfg-options', *options)
         assert result.returncode == 2, result.stderr
