@@ -177,3 +177,6 @@ def test_what_images_the_input_is():
     bgr = dict(data_preprocessor=dict(mean=mean, std=std))
     assert describe_input(Config(dict(model=bgr)))['input'].startswith('BGR')
     assert describe_input(Config(dict(model=dict()))) == {}
+    gray = dict(data_preprocessor=dict(mean=[120], std=[60]), backbone=dict(in_channels=1))
+    assert describe_input(Config(dict(model=gray)))['input'] == 'gray in 0...255, less (120), divided by (60)'
+    assert describe_input(Config(dict(model={**bgr, **dict(backbone=dict(in_channels=1))}))) == {}

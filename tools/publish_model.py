@@ -27,7 +27,7 @@ def main() -> None:
 
     folder = Path(args.checkpoint).absolute().parent
     own = address_name(args.checkpoint) if '://' in args.checkpoint else folder / f'{folder.name}.pth'
-    path = publish(args.checkpoint, args.target or own)
+    path = publish(args.checkpoint, args.target or own.with_suffix('.pth'))
     print(f'{path} ({path.stat().st_size / 1e6:.1f} MB)')
 
 

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import io
+import json
 import os
 import pathlib
 import pickle
@@ -28,6 +29,7 @@ from .download import SCHEME, fetch
 from .integrity import CheckpointError, check_file, check_weights, damaged
 
 PUBLISHED = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version', 'record')  # of mmengine's meta
+ABSOLUTE = re.compile(r"""(?<=['"])(?:/|~/|[A-Za-z]:\\)(?:[^'"\n]*[/\\])?([^/\\'"\n]+[/\\]*)(?=\\?['"])""")
 
 
 def read_checkpoint(source: str | os.PathLike, map_location='cpu'):
@@ -198,8 +200,8 @@ def _read_safetensors(path: Path, map_location):
 def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
     """Write what others need of a training's checkpoint: the weights, and what they were trained with.
 
-    The optimizer, the schedulers and the logs stay behind; of an EMA the weights are the averaged ones, as
-    mmengine saved them.
+    The optimizer, the schedulers and the logs stay behind, and of absolute paths all but the last part; of an
+    EMA the weights are the averaged ones, as mmengine saved them.
 
     Args:
         source (str | PathLike): mmengine's checkpoint, see :func:`read_checkpoint`.
@@ -209,21 +211,27 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
         Path: The file, such as ``r2n50_imagenet-1a2b3c4d.pth``.
 
     Raises:
-        CheckpointError: If the source can't be read or isn't mmengine's, or the file can't be written.
+        CheckpointError: If the source can't be read or isn't mmengine's, or the target isn't called .pth or
+            can't be written.
     """
+    target = Path(target)
+    if target.suffix != '.pth':
+        raise CheckpointError(f'{target}: the name must end in .pth')
     content = read_checkpoint(source)
     if not isinstance(content, dict) or not isinstance(content.get('state_dict'), Mapping):
         raise CheckpointError(f"{source} is no checkpoint of a training: it has no 'state_dict'")
     check_weights(content['state_dict'], source)
     meta = content.get('meta') or {}
     kept = {key: meta[key] for key in PUBLISHED if key in meta}
+    for key in ('cfg', 'record'):  # the name is enough of where something was on this machine
+        if kept.get(key):
+            kept[key] = json.loads(ABSOLUTE.sub(r'\1', json.dumps(kept[key], default=str)))
     buffer = io.BytesIO()
     try:
         torch.save(dict(meta=kept, state_dict=dict(content['state_dict'])), buffer)
     except RecursionError:
         raise CheckpointError(f"{source} nests too deep in its 'meta'") from None
     data = buffer.getvalue()
-    target = Path(target)
     digest = hashlib.sha256(data).hexdigest()
     stamp = digest if digest[:8].isdigit() else digest[:8]  # eight digits may be a date
     path = target.with_name(f'{target.stem}-{stamp}.pth')

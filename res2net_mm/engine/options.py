@@ -2,9 +2,12 @@
 
 import os
 from datetime import timedelta
+from glob import glob
+from pathlib import Path
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
 
 from ..config import unwrap
 from ..errors import UserError
@@ -12,7 +15,7 @@ from ..errors import UserError
 # What each toolbox's default_hooks.visualization is to be told, and what it calls the folder.
 DRAWING = {
     'mmdet': (dict(draw=True), 'test_out_dir'),
-    'mmseg': (dict(draw=True), None),  # its visualizer's backends know it
+    'mmseg': (dict(draw=True), None),
     'mmpose': (dict(enable=True), 'out_dir'),
     'mmpretrain': (dict(enable=True, interval=1), 'out_dir'),
 }
@@ -77,9 +80,29 @@ def draw(cfg: Config, folder: str) -> None:
     hook.update(options)
     if where:
         hook[where] = os.path.abspath(folder)
-    else:
-        for backend in cfg.visualizer.vis_backends:
-            backend.img_save_dir = os.path.abspath(folder)
+
+
+def name_pictures(runner: Runner, folder: str) -> None:
+    """Call each picture as its image, with as many folders before it as tell it from another one's.
+
+    mmdet has the last of several images of a name overwrite the others', mmseg and mmpretrain add a suffix.
+    mmpose, which draws each person, numbers them.
+    """
+    visualizer, taken = runner.visualizer, {}
+    method = 'visualize_cls' if hasattr(visualizer, 'visualize_cls') else 'add_datasample'
+    draw = getattr(visualizer, method)
+
+    def draw_named(*args, data_sample=None, **kwargs):
+        path = data_sample.get('img_path')
+        if path:
+            parts = Path(path).parts
+            names = ('_'.join(parts[-count:]).replace('/', '') for count in range(1, len(parts) + 1))
+            name = next(name for name in names if taken.setdefault(name, path) == path)
+            kwargs['out_file'] = os.path.abspath(os.path.join(folder, name))
+        return draw(*args, data_sample=data_sample, **kwargs)
+
+    if runner.cfg.default_scope != 'mmpose':
+        setattr(visualizer, method, draw_named)
 
 
 def dump(cfg: Config, file: str) -> None:
@@ -88,6 +111,13 @@ def dump(cfg: Config, file: str) -> None:
         raise UserError(f'--out {file}: the name must end in .pkl or .pickle')
     kind = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
     cfg.test_evaluator = [*as_list(cfg.test_evaluator), dict(type=kind, out_file_path=file)]
+
+
+def formatted(cfg: Config) -> list[str]:
+    """The files and folders that metrics wrote predictions to instead of evaluating them."""
+    metrics = [metric for metric in as_list(cfg.test_evaluator) if metric.get('format_only')]
+    prefixes = [metric.get('outfile_prefix') or metric.get('output_dir') for metric in metrics]
+    return sorted(path for prefix in prefixes if prefix for path in glob(f'{os.path.abspath(prefix)}*'))
 
 
 def as_list(value) -> list:

@@ -191,6 +191,10 @@ def _describe(dataset, metrics: list = ()) -> dict:
     size, dataset = len(dataset), unwrap(dataset)
     coco = next((owner.coco for owner in (*metrics, dataset) if hasattr(owner, 'coco')), None)
     known = coco or next((m._coco_api for m in metrics if getattr(m, '_coco_api', None)), None)
+    if getattr(dataset, '_indices', None) is not None:  # a part, of which its COCO object knows nothing
+        coco = known = None
+        infos = map(dataset.get_data_info, range(len(dataset)))
+        size = len({info.get('img_id', number) for number, info in enumerate(infos)})
     return dict(
         type=type(dataset).__name__,
         images=len(coco.imgs) if coco else size,

@@ -228,14 +228,20 @@ def test(
         options.dump(cfg, out)
     runner = SafeRunner.from_cfg(cfg)
     name_bad_images(runner)
+    if show_dir:
+        options.name_pictures(runner, show_dir)
     recorded = record(runner, cfg_options)
     if not no_fuse:
         runner.register_hook(FuseHook(half, cuda_graph))
     metrics = runner.test()
     if is_main_process():
         print()
-        print_metrics(metrics, f'{recorded["config"]}, {recorded["data"]["test"]["images"]:,} images')
+        written = options.formatted(cfg)
+        if metrics or not written:
+            print_metrics(metrics, f'{recorded["config"]}, {recorded["data"]["test"]["images"]:,} images')
         print(f'Checkpoint: {checkpoint}\nLogs: {runner.log_dir}')
+        for path in written:
+            print(f'Written, not evaluated (format_only): {path}')
         if show_dir:
             print(f'Pictures: {os.path.abspath(show_dir)}')
 

@@ -85,6 +85,10 @@ def describe_input(cfg: Config) -> dict[str, str]:
     if not given.get('mean') or not given.get('std'):
         return {}
     order = 'RGB' if given.get('bgr_to_rgb') or given.get('to_rgb') else 'BGR'
+    channels = len(given['mean'])
+    if (cfg.model.get('backbone') or {}).get('in_channels', 3) not in (channels, 3):
+        return {}
+    order = {1: 'gray', 3: order}.get(channels, f'{channels} channels')
     mean, std = (', '.join(f'{value:g}' for value in given[key]) for key in ('mean', 'std'))
     return dict(input=f'{order} in 0...255, less ({mean}), divided by ({std})')
 

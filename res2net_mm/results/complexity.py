@@ -8,6 +8,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from rich import box
+from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -163,7 +165,8 @@ def tables(configs: list[str], shape: tuple[int, int] | None = None) -> Iterator
     published = paper()['complexity']
     if not configs:
         table = _table('Backbones with a 1000-way classifier, 224 x 224', 'parameters (M)', 'GMACs')
-        for row in published['backbones']:
+        rows = published['backbones']
+        for row in track(rows, 'counting backbones', console=Console(stderr=True), transient=True):
             counted = backbone_complexity(dict(type='res2net_mm.Res2Net', **row['arguments']))
             texts = (f'{counted["parameters"]:.6f}', f'{counted["macs"]:.2f}')
             known = (row['parameters'] / 1e6, row.get('gmacs'))
@@ -175,7 +178,8 @@ def tables(configs: list[str], shape: tuple[int, int] | None = None) -> Iterator
     sizes = size.format("each one's own size")
     classifiers = _table(f'Classifiers, {sizes}', 'backbone (M)', 'GMACs', 'parameters (M)')
     known_costs = {**published['configs'], **published['classifiers']}
-    for path in configs or map(str, shipped_configs().values()):
+    paths = configs or list(map(str, shipped_configs().values()))
+    for path in track(paths, 'counting', console=Console(stderr=True), transient=True):
         cfg = load_config(path)
         counted = {key: f'{value:.2f}' for key, value in complexity(cfg, shape).items()}
         known = known_costs.get(Path(path).stem) if shape is None else None

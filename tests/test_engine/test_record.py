@@ -57,6 +57,20 @@ def test_of_a_data_set_of_persons_the_images_are_counted(ann_file):
     assert record._describe(persons) == dict(type='list', images=9, instances=None, classes=None)
 
 
+def test_of_a_part_of_such_a_data_set_its_own_images_are_counted(ann_file):
+    from mmpose.datasets import CocoDataset
+    from xtcocotools.coco import COCO
+
+    options = dict(ann_file=ann_file, data_prefix=dict(img=''), pipeline=[], lazy_init=False)
+    whole = CocoDataset(**options)
+    part = CocoDataset(**options, indices=len(whole) - 1)
+    images = {part.get_data_info(i)['img_id'] for i in range(len(part))}
+    metrics = [SimpleNamespace(coco=COCO(ann_file))]
+    described = record._describe(part, metrics)
+    assert (described['images'], described['instances']) == (len(images), None)
+    assert record._describe(whole, metrics)['images'] == 4
+
+
 def test_the_data_set_inside_of_one_that_repeats_it():
     class Inner(list):
         metainfo = dict(classes=('cat', 'dog'))

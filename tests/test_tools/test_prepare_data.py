@@ -26,6 +26,15 @@ def test_prepare_data(run, tmp_path):
     )
 
 
+def test_a_dead_link_is_listed_as_damaged(run, tmp_path):
+    folder = tmp_path / 'data/ECSSD/images'
+    folder.mkdir(parents=True)
+    (folder / 'a.jpg').symlink_to(tmp_path / 'nowhere')
+    result = run('prepare_data.py', 'saliency', '--root', 'data')
+    assert result.returncode == 2 and 'Traceback' not in result.stderr
+    assert 'ECSSD/images/*.jpg: 1 damaged: a' in result.stderr
+
+
 def test_prepare_data_of_classifiers(run, tmp_path):
     (tmp_path / 'data/imagenet/val/n01440764').mkdir(parents=True)
     result = run('prepare_data.py', 'imagenet')

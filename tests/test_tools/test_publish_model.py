@@ -38,7 +38,22 @@ def test_errors_are_sentences(run, tmp_path):
     torch.save({'state_dict': {'weight': torch.zeros(1)}}, tmp_path / 'good.pth')
     with pytest.raises(UserError, match='could not write .*/file/x-[0-9a-f]{8}.pth: '):
         publish(tmp_path / 'good.pth', tmp_path / 'file' / 'x.pth')
+    with pytest.raises(UserError, match='x.onnx: the name must end in .pth'):
+        publish(tmp_path / 'good.pth', tmp_path / 'x.onnx')
     assert sorted(p.name for p in tmp_path.iterdir()) == ['bare.pth', 'file', 'good.pth']
+
+
+def test_of_absolute_paths_the_names_are_kept(tmp_path):
+    cfg = "work_dir = '/home/me/runs/tiny'\ndata_root = '/data/coco/'\nload_from = 'https://x.org/a.pth'\n"
+    cfg += 'ann_file = \'annotations/a.json\'\nresume = "C:\\me\\b.pth"'
+    record = dict(checkpoint=dict(path='/home/me/a.pth', sha256='1a'), metrics={'a/b': 1.5})
+    torch.save(dict(meta=dict(cfg=cfg, record=record), state_dict=dict(w=torch.zeros(1))), tmp_path / 'a.pth')
+    meta = torch.load(publish(tmp_path / 'a.pth', tmp_path / 'b.pth'), weights_only=True)['meta']
+    assert meta['cfg'].splitlines() == [
+        "work_dir = 'tiny'", "data_root = 'coco/'", "load_from = 'https://x.org/a.pth'",
+        "ann_file = 'annotations/a.json'", 'resume = "b.pth"',
+    ]  # fmt: skip
+    assert meta['record'] == dict(checkpoint=dict(path='a.pth', sha256='1a'), metrics={'a/b': 1.5})
 
 
 def test_addresses_that_end_alike(run, tmp_path, monkeypatch):

@@ -22,6 +22,29 @@ def test_prints_the_table_and_writes_predictions_and_pictures(trained, tiny_conf
     assert cv2.imread(str(pictures[0])).shape[1] == 2 * original.shape[1]  # ground truth | predictions
 
 
+def test_images_of_one_name_and_predictions_that_are_only_written(trained, tiny_config, run, tmp_path):
+    work_dir, _ = trained
+    coco = tiny_config.parent / 'demo/coco'
+    data = json.loads((coco / 'annotations/instances_val2017.json').read_text())
+    for number, image in enumerate(data['images']):
+        (tmp_path / f'images/{number}').mkdir(parents=True)
+        (tmp_path / f'images/{number}/x.jpg').symlink_to(coco / 'val2017' / image['file_name'])
+        image['file_name'] = f'{number}/x.jpg'
+    (tmp_path / 'a.json').write_text(json.dumps(data))
+    (tmp_path / 'names.py').write_text(f"""
+_base_ = '{tiny_config}'
+test_dataloader = dict(dataset=dict(data_root='', ann_file='a.json', data_prefix=dict(img='images/')))
+test_evaluator = dict(_delete_=True, type='CocoMetric', ann_file='a.json', format_only=True,
+                      outfile_prefix='written/result')
+""")
+    result = run('test.py', 'names.py', work_dir / 'epoch_1.pth', '--show-dir', 'shown')
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert {path.name for path in (tmp_path / 'shown').iterdir()} == {'x.jpg', '1_x.jpg', '2_x.jpg'}
+    written = tmp_path / 'written/result.bbox.json'
+    assert f'Written, not evaluated (format_only): {written}' in result.stdout and written.is_file()
+    assert 'no metrics' not in result.stdout and 'OneDL' not in result.stdout
+
+
 def test_networks_are_fused_by_default_and_give_the_same_metrics(trained, tiny_config, run, tmp_path):
     work_dir, _ = trained
     metrics = {}

@@ -177,6 +177,13 @@ def test_a_mismatched_checkpoint_is_explained_without_a_traceback(tiny_config, r
     assert 'it has scales=3, the model has scales=4' in result.stderr and 'Traceback' not in result.stderr
 
 
+def test_without_data_workers_their_options_are_left_out(tiny_config, run, tmp_path):
+    options = ['persistent_workers=True', 'prefetch_factor=4', 'timeout=60']
+    result = run('train.py', tiny_config, '--work-dir', tmp_path / 'run', '--cfg-options',
+                 *(f'train_dataloader.{option}' for option in options))  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
 def test_errors_inside_the_framework_keep_their_traceback(tiny_config, run):
     result = run('train.py', tiny_config, '--cfg-options', 'model.neck.num_outs=2')
     assert result.returncode == 1

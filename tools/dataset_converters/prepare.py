@@ -211,6 +211,8 @@ FORMATS = {
 
 def is_whole(path: Path) -> bool:
     """Whether an image has a start and an end, or an XML file can be parsed."""
+    if not path.is_file():  # a dead link
+        return False
     with open(path, 'rb') as file:
         if path.suffix == '.xml':
             with contextlib.suppress(ElementTree.ParseError):
