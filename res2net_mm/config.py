@@ -46,6 +46,7 @@ POPPED = dict(
     init_cfg={'input_conv', 'partial'},  # of this package's networks, see load_pretrained
     nms={'class_agnostic', 'split_thr'},
     norm_cfg={'requires_grad'},
+    backbone={'pretrained'},  # see models.arguments.checked
 )
 
 CONFIGS = Path(__file__).parent / '.mim' / 'configs'  # in a wheel, or a link to the checkout's
