@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from .config import CONFIGS, nearest
+from .config import CONFIGS
+from .lookup import nearest
 
 TOOLS = CONFIGS.with_name('tools')
 

@@ -1,11 +1,8 @@
 """Reading configs: ``res2net_mm::NAME.py`` as a base, and ``--cfg-options`` that are checked."""
 
 import copy
-import difflib
 import importlib
-import inspect
 import sys
-from collections.abc import Iterable
 from functools import cache, wraps
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -16,12 +13,13 @@ from types import ModuleType
 from mmengine.config import Config, ConfigDict
 from mmengine.config import utils as config_utils
 from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.registry import DefaultScope, Registry
+from mmengine.registry import DefaultScope
 from mmengine.utils import is_installed
 
 from .cfg_options import check_value
 from .errors import UserError
-from .toolboxes import import_toolbox, importing
+from .lookup import find_registered, nearest, parameters
+from .toolboxes import importing
 
 # Keys that mmengine and mmcv take from a config beside the parameters of what they build with the rest.
 READ_BY_RUNNER = {
@@ -208,11 +206,6 @@ def unwrap(dataset):
     return dataset if inner is None else unwrap(inner)
 
 
-def nearest(name: str, names: Iterable[str], most: int = 1, cutoff: float = 0.6) -> str:
-    """The most similar of some names, joined by 'or'; empty if there is none."""
-    return ' or '.join(difflib.get_close_matches(name, [str(n) for n in names], n=most, cutoff=cutoff))
-
-
 def check_option(cfg: Config, option: str) -> None:
     """Check that a dotted key is in the config, or that the class it belongs to takes it.
 
@@ -278,54 +271,3 @@ def accepted(node: dict, path: list[str]) -> set[str] | None:
     if path[-1].endswith('_dataloader'):
         return parameters(DataLoader) | {'num_batch_per_epoch'}
     return None
-
-
-def parameters(taker) -> set[str] | None:
-    """Names of the parameters of a function or class, its bases' included; None if it takes any."""
-    names = set()
-    for cls in inspect.getmro(taker) if inspect.isclass(taker) else (taker,):
-        init = cls.__dict__.get('__init__') if inspect.isclass(cls) else cls
-        if init is None:
-            continue
-        found = inspect.signature(init).parameters
-        names |= {p.name for p in found.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-        if 'block' in found and cls.__module__.startswith('res2net_mm.'):  # as our networks call them
-            from .models.bottle2neck import BLOCK_ARGUMENTS
-
-            names |= {*BLOCK_ARGUMENTS}
-        if all(p.kind is not p.VAR_KEYWORD for p in found.values()):
-            return names - {'self'} | {'type'}
-    return None
-
-
-def registries() -> list[Registry]:
-    """All registries of the current default scope and of mmengine, with all that they register.
-
-    Raises:
-        UserError: If importing the toolbox fails.
-    """
-    scope = DefaultScope.get_current_instance()
-    names = dict.fromkeys([scope.scope_name, 'mmengine'] if scope else ['mmengine'])
-    return [registry for name in names for registry in import_toolbox(name)]
-
-
-def find_registered(name: str):
-    """The class or function registered under a name in the default scope or the one it names, or None.
-
-    mmcv's ops go by their names without being registered: ``RoIAlign``, ``nms``.
-
-    Raises:
-        UserError: If importing the toolbox fails.
-    """
-    import mmcv.ops
-
-    if '.' in name:
-        import_toolbox(name.partition('.')[0])
-    for registry in registries():
-        try:
-            found = registry.get(name)
-        except (RuntimeError, KeyError, ImportError):  # how it says no differs between versions
-            continue
-        if found is not None:
-            return found
-    return getattr(mmcv.ops, name, None)

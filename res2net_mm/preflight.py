@@ -12,8 +12,9 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from .checkpoints import SCHEME, fetch, local_rank
-from .config import accepted, find_registered, nearest, parameters, registries
+from .config import accepted
 from .errors import UserError, command
+from .lookup import find_registered, nearest, parameters, registries
 from .registry import MODELS
 
 COCO_LAYOUT = """\

@@ -15,9 +15,9 @@ from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_m
 from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
 
 from .. import __version__
-from ..config import find_registered
 from ..errors import UserError
 from ..files import replacing
+from ..lookup import find_registered
 from ..preflight import walk
 from .coco import check_coco, read_json
 from .pixels import check_folders, check_labels, check_saliency, check_segmentation, mask_fault

@@ -7,9 +7,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ..config import nearest, shipped_configs
+from ..config import shipped_configs
 from ..errors import UserError
 from ..files import replacing
+from ..lookup import nearest
 from .data import Data
 from .detection import detector, key_points
 from .pixels import WEIGHTS, classifier, saliency, segmenter

@@ -19,8 +19,9 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from ..checkpoints import check_weights, loading_whole, read_checkpoint
-from ..config import find_registered, nearest, unwrap
+from ..config import unwrap
 from ..errors import UserError
+from ..lookup import find_registered, nearest
 from ..preflight import check_names
 
 COLUMNS = 8  # of the figure; further images go below

@@ -9,9 +9,10 @@ from mmengine.registry import DefaultScope
 
 from ..checkpoints import loading_whole, read_checkpoint, safe_loading
 from ..checkpoints.naming import listed
-from ..config import find_registered, load_config, unwrap
+from ..config import load_config, unwrap
 from ..errors import UserError
 from ..fused import fuse
+from ..lookup import find_registered
 from ..preflight import check_names
 
 DRAWN = 600  # images are enlarged to about this, where lines and letters would hide a small one

@@ -11,8 +11,8 @@ from rich import box
 from rich.table import Table
 from torch import Tensor, nn
 
-from ..config import nearest
 from ..errors import UserError
+from ..lookup import nearest
 from ..models import Bottle2neck
 
 MASS = 0.95  # of the gradient, that the side of an effective receptive field holds
