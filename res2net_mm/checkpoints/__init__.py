@@ -4,7 +4,7 @@ from .download import RELEASED, SCHEME, address_name, fetch, local_rank
 from .integrity import CheckpointError, check_file, check_weights, sha256, write_sha256
 from .loading import load_pretrained
 from .naming import adapt_state_dict, describe, find_state_dict
-from .reading import publish, read_checkpoint, read_meta, safe_loading
+from .reading import publish, read_checkpoint, read_training, safe_loading
 from .whole import loading_whole
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     'local_rank',
     'publish',
     'read_checkpoint',
-    'read_meta',
+    'read_training',
     'safe_loading',
     'sha256',
     'write_sha256',

@@ -64,15 +64,24 @@ def read_checkpoint(source: str | os.PathLike, map_location='cpu'):
     return _load_file(path, map_location)
 
 
-def read_meta(path: Path) -> dict:
+def read_training(path: Path) -> dict:
     """A training's checkpoint, whose tensors are read from the file when they are used.
 
     Raises:
-        CheckpointError: If it can't be read or isn't of a training; what its tensors hold is not checked.
+        CheckpointError: If it can't be read or no training can go on from it; what its tensors hold is not
+            checked.
     """
     content = _load_file(path, 'cpu', mmap=zipfile.is_zipfile(path))
-    if not isinstance(content, dict) or not isinstance(content.get('meta'), dict):
-        raise CheckpointError(f'{path} is no checkpoint of a training; load_from takes its weights')
+    try:
+        whole = content['optimizer'] and all(
+            isinstance(content['meta'][key], int) for key in ('epoch', 'iter')
+        )
+    except (TypeError, KeyError, IndexError):
+        whole = False
+    if not whole:
+        raise CheckpointError(
+            f'{path} is no checkpoint that a training goes on from; load_from takes its weights'
+        )
     return content
 
 

@@ -53,7 +53,8 @@ class RecordHook(Hook):
     @master_only
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take what the checkpoint says of its training."""
-        self._meta = checkpoint.get('meta') or {}
+        meta = checkpoint.get('meta')
+        self._meta = meta if isinstance(meta, dict) else {}
 
     @master_only
     def before_train(self, runner: Runner) -> None:
@@ -63,6 +64,12 @@ class RecordHook(Hook):
         images = batch and batch * getattr(wrapper, '_accumulative_counts', 1) * runner.world_size
         amp = torch.float16 if isinstance(wrapper, AmpOptimWrapper) else torch.float32
         self._start(runner, 'train', images)
+        before = ((self._meta or {}).get(KEY) or {}).get('images_per_iteration', images)
+        if runner._resume and before != images:
+            runner.logger.warning(
+                f'{images} images per iteration, {before} before the training was cut off: iterations and '
+                'schedule are counted on as they were'
+            )
         self.record.update(
             resumed=bool(runner.cfg.get('resume')) and self._meta is not None,
             dtype=_name(getattr(wrapper, 'cast_dtype', None) or amp),

@@ -17,7 +17,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from .. import checks, preflight
-from ..checkpoints import fetch, local_rank, read_meta, safe_loading
+from ..checkpoints import fetch, local_rank, read_training, safe_loading
 from ..config import load_config
 from ..datasets.images import name_bad_images
 from ..errors import UserError
@@ -60,8 +60,17 @@ def main(
         if known is None:
             raise
         _leave(f'{Path(sys.argv[0]).name}: error: {known}', UserError.code, always=True)
-    except KeyboardInterrupt:
+    except (
+        KeyboardInterrupt,
+        SyntaxError,
+    ) as error:  # mmengine's formatter of configs turns one into the other
+        if isinstance(error, SyntaxError) and not _was_interrupted(error):
+            raise
         _leave('\ninterrupted; train.py --resume goes on from the last checkpoint, if there is one', 130)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    return error is not None and (isinstance(error, KeyboardInterrupt) or _was_interrupted(error.__context__))
 
 
 def _leave(message: str, code: int, always: bool = False) -> None:
@@ -78,7 +87,7 @@ KNOWN = {
     'To wait longer: --cfg-options train_dataloader.timeout=SECONDS (or val_, test_); '
     'num_workers=0 persistent_workers=False shows where it hangs',
     r'DataLoader worker \(pid\S* .*\) (is killed by signal: [^.]*|exited unexpectedly)': 'a data worker {0}: '
-    'most often for lack of memory; fewer train_dataloader.num_workers need less',
+    'if nobody sent that, for lack of memory; fewer train_dataloader.num_workers need less',
     r'(CUDA|.*) out of memory': '{0} out of memory: a smaller train_dataloader.batch_size, --amp, or '
     'model.backbone.with_cp=True needs less',
     r'.*(Timed out waiting|Connection closed by peer|Connection reset by peer|operation timeout|'
@@ -164,17 +173,25 @@ def train(
 
 
 def resume_from(cfg: Config, checkpoint: str | None) -> None:
-    """Have a config go on with a training's checkpoint: the given one, or the newest whole one."""
+    """Have a config go on with a training's checkpoint: the given one, or the newest whole one.
+
+    Raises:
+        UserError: If there are checkpoints, but none is whole, or the given one is of no training.
+    """
     news = []
     if not checkpoint:
         checkpoint, passed_over = find_checkpoint(checkpoints_of(cfg))
         news = [f'passed over: {problem}' for problem in passed_over]
+        if passed_over and not checkpoint:
+            raise UserError(
+                '\n'.join(['no checkpoint is whole:', *news, 'without them, a training starts anew'])
+            )
     cfg.resume = checkpoint is not None
     if cfg.resume:
         cfg.load_from = str(checkpoint)
-        seed = read_meta(fetch(checkpoint)).get('meta', {}).get('seed')
-        cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
-        news.append(f'resuming from {checkpoint}')
+        meta = read_training(fetch(checkpoint))['meta']
+        cfg.randomness = dict(cfg.get('randomness') or {}, seed=meta.get('seed'))
+        news.append(f'resuming from {checkpoint}: epoch {meta["epoch"]}, iteration {meta["iter"]}')
     else:
         news.append(f'nothing to resume in {checkpoints_of(cfg)}: the training starts')
     if local_rank() == 0:
@@ -256,6 +273,8 @@ def record(runner: Runner, cfg_options: dict | None) -> dict:
 
 
 def last_checkpoint(work_dir: str) -> str:
-    """Path of the newest checkpoint in a work directory, as mmengine recorded it."""
+    """Path of the newest checkpoint in a work directory, as mmengine recorded it, wherever it was then."""
     file = Path(work_dir, 'last_checkpoint')
-    return file.read_text().strip() if file.exists() else f'none in {work_dir}'
+    path = Path(file.read_text().strip()) if file.exists() else None
+    here = path and Path(work_dir, path.name)
+    return str(here if here and here.exists() else path or f'none in {work_dir}')

@@ -123,6 +123,19 @@ class SafeRunner(Runner):
         except OSError as error:
             raise UserError(f'{path} was not saved: {error.strerror}. Those before it are whole.') from None
 
+    def resume(self, filename: str, *args, **kwargs) -> None:
+        """Go on with a training.
+
+        Raises:
+            UserError: If the checkpoint is of another one.
+        """
+        try:
+            super().resume(filename, *args, **kwargs)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{filename} is of another training, which can't be resumed here: {error}"
+            ) from None
+
     def load_checkpoint(self, filename, map_location='cpu', strict=False, **kwargs) -> dict:
         """Load a checkpoint; whole, if :attr:`strict`.
 

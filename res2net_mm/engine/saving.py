@@ -12,7 +12,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from ..checkpoints import CheckpointError, check_file, read_meta
+from ..checkpoints import CheckpointError, check_file, read_training
 from ..errors import UserError
 from ..files import replacing
 from .repeatable import NumberedBatchSampler
@@ -166,14 +166,12 @@ def find_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
     """
     found, problems = [], []
     for path in folder.glob('*.pth'):
+        if path.name.startswith('best_'):  # has no optimizer
+            continue
         try:
-            content = read_meta(path)
-            if 'optimizer' in content:
-                found.append((content['meta']['iter'], path.stat().st_mtime, path))
+            found.append((read_training(path)['meta']['iter'], path.stat().st_mtime, path))
         except CheckpointError as error:
             problems.append(str(error))
-        except (OSError, KeyError, TypeError):
-            problems.append(f'{path} is no checkpoint of a training')
     for _, _, path in sorted(found, reverse=True):
         try:
             check_file(path)

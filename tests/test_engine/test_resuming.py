@@ -13,6 +13,7 @@ from toy import CutHook, toy_config, train_toy
 
 from res2net_mm.checkpoints import read_checkpoint
 from res2net_mm.engine import runner as tools
+from res2net_mm.engine.safe_runner import SafeRunner
 from res2net_mm.engine.saving import find_checkpoint, lock
 from res2net_mm.errors import Interrupted, UserError
 
@@ -133,6 +134,59 @@ def test_the_newest_whole_checkpoint_is_found(tmp_path):
     assert path == tmp_path / 'epoch_1.pth'
     assert sorted(p.split(' ')[0] for p in problems) == [f'{tmp_path}/epoch_2.pth', f'{tmp_path}/epoch_3.pth']
     assert find_checkpoint(tmp_path / 'nothing') == (None, [])
+
+
+def test_nothing_is_written_over_checkpoints_of_which_none_is_whole(tmp_path):
+    train_toy(toy_config(tmp_path, save=dict(type='CheckpointHook', interval=3)))
+    (tmp_path / 'epoch_3.pth').write_bytes(b'')
+    with pytest.raises(UserError, match=r'no checkpoint is whole:\npassed over: .*epoch_3.pth'):
+        train_toy(toy_config(tmp_path), resume=True)
+
+
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (lambda c: c.pop('optimizer'), 'is no checkpoint that a training goes on from'),
+        (lambda c: c['meta'].clear(), 'is no checkpoint that a training goes on from'),
+        (lambda c: c['optimizer'].update(param_groups=[]), 'is of another training.*parameter groups'),
+    ],
+)
+def test_checkpoints_that_no_training_goes_on_from(change, words, tmp_path):
+    train_toy(toy_config(tmp_path / 'run'))
+    content = last(tmp_path / 'run')
+    change(content)
+    torch.save(content, tmp_path / 'odd.pth')
+    cfg = toy_config(tmp_path / 'other')
+    with pytest.raises(UserError, match=words):
+        tools.resume_from(cfg, str(tmp_path / 'odd.pth'))
+        SafeRunner.from_cfg(cfg).train()
+
+
+def test_another_batch_size_is_said(tmp_path):
+    train_toy(toy_config(tmp_path), hooks=[CutHook('iter', 9)])
+    cfg = toy_config(tmp_path)
+    cfg.train_dataloader.batch_size = 5
+    runner = train_toy(cfg, resume=True)
+    log = next(path for path in Path(runner.log_dir).glob('*.log'))
+    assert '5 images per iteration, 3 before the training was cut off' in log.read_text()
+
+
+def test_an_interruption_that_a_formatter_swallowed_is_one():
+    try:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise SyntaxError('Failed to format the config file')  # noqa: B904
+    except SyntaxError as error:
+        assert tools._was_interrupted(error)
+    assert not tools._was_interrupted(SyntaxError('x'))
+
+
+def test_the_last_checkpoint_of_a_moved_folder(tmp_path):
+    (tmp_path / 'last_checkpoint').write_text('/gone/epoch_1.pth')
+    assert tools.last_checkpoint(tmp_path) == '/gone/epoch_1.pth'
+    (tmp_path / 'epoch_1.pth').touch()
+    assert tools.last_checkpoint(tmp_path) == str(tmp_path / 'epoch_1.pth')
 
 
 def test_resuming_in_a_copy_leaves_the_original_alone(tmp_path):
