@@ -433,3 +433,23 @@ def test_labels_of_no_image_and_numbers_twice(tool, tmp_path):
     config, _ = tool('a', '--method', 'faster_rcnn')
     _, datasets, _ = built(config)
     assert len(datasets['train']) == 3 and (tmp_path / 'a_faster_rcnn/train.json').exists()
+
+
+@pytest.mark.parametrize('make, labels', [
+    (folders.coco_layout, 'annotations'),
+    (folders.yolo_layout, 'labels'),
+    (folders.voc_layout, 'Annotations'),
+])  # fmt: skip
+def test_labels_whose_images_are_elsewhere(make, labels, tmp_path):
+    make(tmp_path)
+    with pytest.raises(
+        UserError, match="aren't in this folder: give the folder above that has both\n  [56] "
+    ):
+        read(tmp_path / labels, 'faster_rcnn')
+
+
+def test_no_image_is_left(tmp_path):
+    folders.picture(tmp_path / 'images/a.jpg')
+    folders.mask(tmp_path / 'masks/a.png', [0, 1], (10, 10))
+    with pytest.raises(UserError, match='no image is left\n  1 masks of another size than their image'):
+        read(tmp_path, 'dss')

@@ -51,6 +51,14 @@ def read(root: str | Path, method: str) -> Data:
     known = {*data.pictures, *(p.source for p in pictures), *folder.problems.get(UNREADABLE, [])}
     if unlabeled := [file for file in images if file not in known]:
         folder.problems['images without labels, left out'] = unlabeled
+    if not pictures:
+        apart = 'labels without an image, left out' in folder.problems
+        raise UserError(
+            f'{root}: nothing to learn from, '
+            + (f"the images of its labels ({data.kind}) aren't in this folder: give the folder above "
+               'that has both' if apart else 'no image is left')
+            + folder.listed()
+        )  # fmt: skip
     if data.kind != 'class folders':
         by_lists(folder, pictures, 'Segmentation' if data.kind == 'masks' else 'Main')
     if data.kind != 'masks':
