@@ -453,3 +453,35 @@ def test_no_image_is_left(tmp_path):
     folders.mask(tmp_path / 'masks/a.png', [0, 1], (10, 10))
     with pytest.raises(UserError, match='no image is left\n  1 masks of another size than their image'):
         read(tmp_path, 'dss')
+
+
+def test_a_file_is_listed_once(tmp_path):
+    folders.yolo_layout(tmp_path, outline=True)
+    folders.write(tmp_path / 'images/train/0.jpg', 'no image')
+    folders.write(tmp_path / 'labels/train/1.txt', '0 0.5 0.5 0.1 0.1\n' * 2)
+    printed = read(tmp_path, 'mask_rcnn').describe() + '\n'
+    assert "\n  1 images that can't be read, left out: images/train/0.jpg\n" in printed
+    assert '\n  2 objects without an outline, left out: labels/train/1.txt\n' in printed
+
+
+@pytest.mark.parametrize('make, empty', [
+    (folders.class_folders, ['bird', 'fish/.hidden']),
+    (folders.class_splits, ['train/bird', 'val/fish/deep']),
+])  # fmt: skip
+def test_class_folders_without_images(make, empty, tmp_path):
+    make(tmp_path)
+    for name in empty:
+        (tmp_path / name).mkdir(parents=True)
+    data = read(tmp_path, 'classify')
+    first, second = (name.removesuffix('/.hidden').removesuffix('/deep') for name in empty)
+    assert f'\n  2 folders without images, of no class: {first}, {second}' in data.describe()
+    assert len(data.classes) == 2
+
+
+def test_one_class_folder_and_an_empty_one(tmp_path):
+    folders.picture(tmp_path / 'cat/a.jpg')
+    (tmp_path / 'dog').mkdir()
+    with pytest.raises(
+        UserError, match='nothing for classify(?s:.*)folders without images, of no class: dog'
+    ):
+        read(tmp_path, 'classify')

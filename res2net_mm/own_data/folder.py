@@ -51,6 +51,8 @@ class Folder:
         root (str | Path): The folder.
 
     Attributes:
+        files (list[Path]): The files.
+        folders (list[Path]): The folders in it.
         problems (dict[str, list]): What was found wrong, and of which files.
 
     Raises:
@@ -62,10 +64,13 @@ class Folder:
         if not self.root.is_dir():
             raise UserError(f'{root} is not a folder' if self.root.exists() else f'there is no folder {root}')
         self.problems = defaultdict(list)
-        self.files = sorted(_walk(self.root))
+        walked = [*_walk(self.root)]
+        self.files = sorted(path / name for path, _, names in walked for name in names)
+        self.folders = sorted(path / name for path, names, _ in walked for name in names)
         self.pictures = self.ending(*IMAGES)  # all that are images, masks included
         self.masks = _masks(self.pictures)
         self.images = sorted({*self.pictures} - {*self.masks}) or self.pictures
+        self._unreadable = set()
         self._by_stem = defaultdict(list)
         for file in self.images:
             self._by_stem[file.stem.lower()].append(file)
@@ -78,6 +83,10 @@ class Folder:
         """How many files there are of which endings."""
         counts = Counter(file.suffix.lower() or 'no ending' for file in self.files)
         return ', '.join(f'{n:,} {ending}' for ending, n in counts.most_common(8)) or 'no files'
+
+    def has(self, name: str) -> bool:
+        """Whether there is an image of that name, with whatever ending."""
+        return stem(name).lower() in self._by_stem
 
     def find(self, name: str, label: Path) -> Path | None:
         """The image of that name or path that lies nearest to its label, by their folders' names."""
@@ -104,24 +113,27 @@ class Folder:
                 turned = image.getexif().get(ORIENTATION, 1) >= 5
                 size = image.size[::-1] if turned else image.size
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            self.problems[UNREADABLE].append(file)
+            if file not in self._unreadable:  # it may have more than one label
+                self._unreadable.add(file)
+                self.problems[UNREADABLE].append(file)
             return None
         return Picture(file, size, split or split_of(file))
 
     def listed(self) -> str:
-        """What is wrong, a line each."""
-        return ''.join(
-            f'\n  {len(items):,} {text}: {", ".join(map(str, items[:3]))}{" ..." if len(items) > 3 else ""}'
-            if items else f'\n  {text}'
-            for text, items in self.problems.items()
-        )  # fmt: skip
+        """What is wrong, a line each, with how often and the first files."""
+        lines = ''
+        for text, items in self.problems.items():
+            files = [*dict.fromkeys(map(str, items))]
+            first = f': {", ".join(files[:3])}{" ..." if len(files) > 3 else ""}'
+            lines += f'\n  {len(items):,} {text}{first}' if items else f'\n  {text}'
+        return lines
 
     def text(self, file: Path) -> list[str]:
         """The lines of a text file."""
         return (self.root / file).read_text('utf-8', errors='replace').lstrip('\ufeff').splitlines()
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     seen = set()
     for path, folders, names in os.walk(root, followlinks=True):
         if os.path.realpath(path) in seen:  # links in a circle
@@ -134,7 +146,7 @@ def _walk(root: Path) -> Iterator[Path]:
             if not name.startswith(('.', '__')) and name not in ('work_dirs', 'predictions')
             and f'{name}.py' not in names  # what this tool wrote, beside its config
         ]  # fmt: skip
-        yield from (Path(path, name).relative_to(root) for name in names if not name.startswith('.'))
+        yield Path(path).relative_to(root), folders, [name for name in names if not name.startswith('.')]
 
 
 def _masks(files: list[Path]) -> list[Path]:

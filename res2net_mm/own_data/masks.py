@@ -132,6 +132,9 @@ def read_classes(folder: Folder, method: str) -> Data | None:
     depth += (split := splits())
     labels = {file: file.parts[depth] for file in files if len(file.parts) > depth + 1}
     data.classes = sorted({*labels.values()})
+    held, parents = {p for file in labels for p in file.parents}, {Path(*f.parts[:depth]) for f in labels}
+    if empty := [path for path in folder.folders if path.parent in parents and path not in held]:
+        folder.problems['folders without images, of no class'] = empty
     if len(data.classes) < 2:
         return None
     for file, name in labels.items():
