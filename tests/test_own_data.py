@@ -435,6 +435,61 @@ def test_labels_of_no_image_and_numbers_twice(tool, tmp_path):
     assert len(datasets['train']) == 3 and (tmp_path / 'a_faster_rcnn/train.json').exists()
 
 
+BAD_YOLO = dict(
+    a='0 0.5 0.5 0.1 0.1\n0 0.5 abc 0.1 0.1\n0 nan 0.5 0.1 0.1\n\n1.5 0.5 0.5 0.1 0.1\n0 0.5\n',
+    b='0 64 48 20 20\n1 0.5 0.5 0.1 0.1\n',
+    c='7 0.5 0.5 0.1 0.1\n',
+    d='zero 0.5 0.5 0.1 0.1\n',
+)
+
+
+def test_yolo_lines_that_are_wrong_are_listed(tmp_path):
+    folders.roboflow_yolo(tmp_path)
+    for name, text in BAD_YOLO.items():
+        folders.picture(tmp_path / f'train/images/{name}.jpg')
+        folders.write(tmp_path / f'train/labels/{name}.txt', text)
+    folders.write(tmp_path / 'train/notes.txt', '0 64 48 20 20\n')  # of no image
+    data = read(tmp_path, 'faster_rcnn')
+    printed, where = data.describe() + '\n', 'train/labels'
+    for line in [
+        f"5 label lines that can't be read, left out: {where}/a.txt:2, {where}/a.txt:3, {where}/a.txt:5 ...",
+        f'1 boxes in pixels, not in 0...1, left out: {where}/b.txt:1',
+        '1 objects of classes beyond the names in data.yaml, obj.names or classes.txt, left out: '
+        f'{where}/c.txt:1',
+        '2 training images without an object: train/images/c.jpg, train/images/d.jpg',
+    ]:
+        assert f'\n  {line}\n' in printed, printed
+    assert data.classes == ['cat', 'dog'] and 'notes' not in printed
+    kept = {path.name: picture.classes for path, picture in data.pictures.items() if path.stem in BAD_YOLO}
+    assert kept == {'a.jpg': ['cat'], 'b.jpg': ['dog'], 'c.jpg': [], 'd.jpg': []}
+
+
+def test_outlines_in_pixels_are_listed(tmp_path):
+    folders.yolo_layout(tmp_path, outline=True)
+    folders.write(tmp_path / 'labels/train/0.txt', '0 0.1 0.1 0.9 0.1 30 40\n')
+    assert '\n  1 boxes in pixels, not in 0...1, left out: labels/train/0.txt:1' in (
+        read(tmp_path, 'mask_rcnn').describe()
+    )
+
+
+def test_yolo_in_pixels_only(tmp_path):
+    for name in 'ab':
+        folders.picture(tmp_path / f'images/{name}.jpg')
+        folders.write(tmp_path / f'labels/{name}.txt', '0 64 48 20 20\n')
+    with pytest.raises(UserError) as error:
+        read(tmp_path, 'faster_rcnn')
+    assert re.search(
+        r'nothing to learn from, .*\n  2 boxes in pixels, .*: labels/a.txt:1, labels/b.txt:1',
+        str(error.value),
+    )
+
+
+def test_captions_beside_images_are_no_labels(tmp_path):
+    folders.labelimg(tmp_path)
+    folders.write(tmp_path / 'a 0.txt', '2 cats on a mat\n')
+    assert read(tmp_path, 'faster_rcnn').kind == 'VOC XML'
+
+
 @pytest.mark.parametrize('make, labels', [
     (folders.coco_layout, 'annotations'),
     (folders.yolo_layout, 'labels'),

@@ -1,6 +1,7 @@
 """Boxes, outlines and key points, as COCO, VOC and YOLO have them."""
 
 import json
+import math
 from collections import defaultdict
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,6 +12,8 @@ import yaml
 from ..errors import UserError
 from .data import Data
 from .folder import Folder, Picture, listed_names, split_of, stem
+
+UNNAMED = 'objects of classes beyond the names in data.yaml, obj.names or classes.txt, left out'
 
 
 def read_coco(folder: Folder, method: str) -> Data | None:
@@ -131,15 +134,25 @@ def read_voc(folder: Folder, method: str) -> Data | None:
 
 def read_yolo(folder: Folder, method: str) -> Data | None:
     """YOLO's text: a class and, in shares of the image, a box or an outline; no text is no object."""
-    tables = {file: table for file in folder.ending('.txt') if (table := _numbers(folder.text(file)))}
-    if not tables:
-        return None
+    tables = {file: table for file in folder.ending('.txt') if (table := _yolo_lines(folder, file))}
+    if not any(numbers for table in tables.values() for numbers in table.values()):
+        return None  # but captions, say
     data, (names, posed) = Data('YOLO txt', folder), _yolo_names(folder)
     for file, table in tables.items():
         picture = data.add(folder.find(file.stem, file), file)
-        for number, *shares in table if picture else ():
-            name = names.get(int(number), f'class_{int(number)}')
+        for line, numbers in table.items() if picture else ():
+            if not numbers:
+                folder.problems["label lines that can't be read, left out"].append(f'{file}:{line}')
+                continue
+            number, *shares = numbers
             outlined = len(shares) > 5 and not posed  # key points follow a box; an outline has none
+            if not _in_shares(shares if outlined else shares[:4]):
+                folder.problems['boxes in pixels, not in 0...1, left out'].append(f'{file}:{line}')
+                continue
+            if names and number not in names:
+                folder.problems[UNNAMED].append(f'{file}:{line}')
+                continue
+            name = names.get(number, f'class_{int(number)}')
             points = np.reshape(shares[: len(shares) // 2 * 2 if outlined else 4], (-1, 2)) * picture.size
             corners = points if outlined else np.array([points[0] - points[1] / 2, points[0] + points[1] / 2])
             if method == 'mask_rcnn' and not outlined:
@@ -154,14 +167,25 @@ def read_yolo(folder: Folder, method: str) -> Data | None:
     return data
 
 
-def _numbers(lines: list[str]) -> list[list[float]]:
-    """The rows of a label's text; none if it is some other text."""
+def _yolo_lines(folder: Folder, file: Path) -> dict[int, list[float]]:
+    """The numbers in each line of a label, none of a line that can't be read; {} if it is some other text."""
+    table = {i: _numbers(line) for i, line in enumerate(folder.text(file), 1) if line.strip()}
+    fine = all(numbers and _in_shares(numbers[1:5]) for numbers in table.values())
+    return table if fine or folder.has(file.stem) else {}
+
+
+def _numbers(line: str) -> list[float]:
     try:
-        rows = [[float(number) for number in line.split()] for line in lines if line.strip()]
+        numbers = [float(number) for number in line.split()]
     except ValueError:
         return []
-    fine = all(len(row) > 4 and row[0] >= 0 and row[0] % 1 == 0 and max(row[1:5]) <= 1.5 for row in rows)
-    return rows if fine else []
+    fine = len(numbers) > 4 and all(map(math.isfinite, numbers)) and numbers[0] >= 0 and numbers[0] % 1 == 0
+    return numbers if fine else []
+
+
+def _in_shares(numbers: list[float]) -> bool:
+    """Whether they are shares of the image, perhaps somewhat outside of it, not pixels."""
+    return -0.5 <= min(numbers) and max(numbers) <= 1.5
 
 
 def _yolo_names(folder: Folder) -> tuple[dict[int, str], bool]:
