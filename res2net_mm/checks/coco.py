@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import reprlib
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,18 @@ from .problems import Problems, Sample, some
 
 FAR = 1e6  # pixels: pycocotools needs memory for each pixel of a polygon's outline
 NEEDED = dict(images={'id', 'file_name', 'width', 'height'}, categories={'id', 'name'})
+KINDS = {  # of values; true and false are no numbers
+    'a number': lambda value: type(value) in (int, float),
+    'a string': lambda value: type(value) is str,
+    'a number or a string': lambda value: type(value) in (int, float, str),
+    'a list of numbers': lambda value: type(value) is list and {int, float}.issuperset(map(type, value)),
+    '0 or 1': lambda value: type(value) in (int, float, bool) and value in (0, 1),
+}
+IMAGE = dict(id='a number or a string', file_name='a string', width='a number', height='a number')
+CATEGORY = dict(id='a number or a string', name='a string')
+ANNOTATION = dict(id='a number or a string', bbox='a list of numbers', area='a number', iscrowd='0 or 1')
+PERSON = ANNOTATION | dict(keypoints='a list of numbers', num_keypoints='a number')
+JSON_TYPES = {str: 'string ', bool: 'boolean ', list: 'list ', dict: 'dict '}
 
 
 def read_json(file: str | Path):
@@ -75,11 +88,20 @@ def _check(data, problems, classes, image_root, masks, key_points, annotated, fi
     # MMPose leaves persons without box or key points out.
     needed = {'id', 'image_id', 'category_id'} | ({'bbox', 'area'} if key_points is None else set())
     annotations = _entries(data, 'annotations', needed, problems)
+    sound = len(problems.errors)
+    references = dict(image_id=_kind_of_ids(images), category_id=_kind_of_ids(categories))
+    _check_kinds('images', images, IMAGE, problems)
+    _check_kinds('categories', categories, CATEGORY, problems)
+    _check_kinds(
+        'annotations', annotations, references | (ANNOTATION if key_points is None else PERSON), problems
+    )
+    if len(problems.errors) > sound:
+        return  # all that follows compares the values
     by_id = {image['id']: image for image in images}
     for name, entries in dict(images=images, categories=categories, annotations=annotations).items():
         twice = [i for i, count in Counter(entry['id'] for entry in entries).items() if count > 1]
         problems.error(f'ids of {name} appear more than once', twice)
-    sizeless = [i['file_name'] for i in images if not all(_is_size(i[key]) for key in ('width', 'height'))]
+    sizeless = [i['file_name'] for i in images if not all(0 < i[key] < FAR for key in ('width', 'height'))]
     problems.error('images have a width or height that is no positive number', sizeless)
     problems.samples = [
         Sample(os.path.join(image_root, i['file_name']), (i['width'], i['height'])) for i in images
@@ -126,13 +148,34 @@ def _entries(data: dict, name: str, needed: set[str], problems: Problems) -> lis
     if len(whole) < len(entries):
         partial = [entry for entry in entries if not needed <= entry.keys()]
         lacking = sorted(set().union(*(needed - entry.keys() for entry in partial)))
-        cases = [entry.get('file_name') or f'id {entry.get("id")}' for entry in partial]
+        cases = [_name(entry, i) for i, entry in enumerate(entries) if not needed <= entry.keys()]
         problems.error(f'{name} have no {" or ".join(lacking)}', cases)
     return whole
 
 
-def _is_size(value) -> bool:
-    return isinstance(value, (int, float)) and 0 < value < FAR
+def _name(entry: dict, index: int) -> str:
+    """What to find an entry by: its file name, its id or, without these, its place in the list."""
+    file, number = entry.get('file_name'), entry.get('id')
+    if file and KINDS['a string'](file):
+        return file
+    return f'id {number}' if KINDS['a number or a string'](number) else f'index {index}'
+
+
+def _kind_of_ids(entries: list[dict]) -> str:
+    """What refers to entries must be; string ids are used, too, and 1 isn't '1'."""
+    strings = {type(entry['id']) is str for entry in entries}
+    return 'a number or a string' if len(strings) != 1 else 'a string' if True in strings else 'a number'
+
+
+def _check_kinds(name: str, entries: list[dict], kinds: dict[str, str], problems: Problems) -> None:
+    for key, kind in kinds.items():
+        fits = KINDS[kind]
+        wrong = [
+            f'{_name(entry, i)} ({JSON_TYPES.get(type(entry[key]), "")}{reprlib.repr(entry[key])})'
+            for i, entry in enumerate(entries)
+            if key in entry and not fits(entry[key])
+        ]
+        problems.error(f'{name} have a value of {key} that is not {kind}', wrong)
 
 
 def _of_classes(annotations, categories, counts, classes, problems, annotated) -> list[dict]:
@@ -163,10 +206,10 @@ def _of_classes(annotations, categories, counts, classes, problems, annotated) -
 
 
 def _check_boxes(annotations, by_id, problems) -> None:
-    shaped = [a for a in annotations if isinstance(a['bbox'], list) and len(a['bbox']) == 4]
+    shaped = [a for a in annotations if len(a['bbox']) == 4]
     problems.error(
         'annotations have a bbox that is not [x, y, width, height] (annotation ids)',
-        [a['id'] for a in annotations if not (isinstance(a['bbox'], list) and len(a['bbox']) == 4)],
+        [a['id'] for a in annotations if len(a['bbox']) != 4],
     )
     boxes = np.array([a['bbox'] for a in shaped], float).reshape(-1, 4)
     areas = np.array([a.get('area', 1) for a in shaped], float)

@@ -68,7 +68,7 @@ def said(cfg, kind='errors', phases=('train', 'val'), every=False):
     return contents.report(checks.look(cfg, phases, every), kind)
 
 
-def each(name, **values):
+def each(name, /, **values):
     """Change an entry, the first, of a list in the JSON."""
     return lambda data: data[name][0].update(values)
 
@@ -99,14 +99,69 @@ ERRORS = {
         each('annotations', bbox=[1, 2, 3]),
         '1 annotations have a bbox that is not [x, y, width',
     ),
-    'a box of words': (each('annotations', bbox=['a', 'b', 'c', 'd']), "not COCO's format: ValueError"),
+    'a box of words': (
+        each('annotations', bbox=['a', 'b', 'c', 'd']),
+        "bbox that is not a list of numbers: id 11 (list ['a', 'b', 'c', 'd'])",
+    ),
+    'a box of numbers as strings': (
+        each('annotations', bbox=['1', '2', '3', '4']),
+        "1 annotations have a value of bbox that is not a list of numbers: id 11 (list ['1', '2', '3', '4'])",
+    ),
+    'a box that is a number': (each('annotations', bbox=7), 'bbox that is not a list of numbers: id 11 (7)'),
+    'an area as a string': (
+        each('annotations', area='200'),
+        "area that is not a number: id 11 (string '200')",
+    ),
+    'an area of null': (each('annotations', area=None), 'area that is not a number: id 11 (None)'),
+    'a width as a string': (each('images', width='80'), "width that is not a number: 1.jpg (string '80')"),
+    'a height as a string': (each('images', height='60'), "height that is not a number: 1.jpg (string '60')"),
+    'a polygon of strings': (
+        each('annotations', segmentation=[['1', '2', '3', '4', '5', '6']]),
+        '1 masks are neither polygons nor run lengths of the image size (annotation ids): 11',
+    ),
+    'a category id as a string': (
+        each('annotations', category_id='2'),
+        "1 annotations have a value of category_id that is not a number: id 11 (string '2')",
+    ),
+    'categories of string ids': (
+        lambda data: [c.update(id=str(c['id'])) for c in data['categories']],
+        '3 annotations have a value of category_id that is not a string: id 11 (2), id 12 (1), id 13 (2)',
+    ),
+    'images of string ids': (
+        lambda data: [i.update(id=str(i['id'])) for i in data['images']],
+        '3 annotations have a value of image_id that is not a string: id 11 (1)',
+    ),
+    'iscrowd of a word': (
+        each('annotations', iscrowd='no'),
+        "iscrowd that is not 0 or 1: id 11 (string 'no')",
+    ),
+    'iscrowd of two': (each('annotations', iscrowd=2), 'iscrowd that is not 0 or 1: id 11 (2)'),
+    'iscrowd of null': (each('annotations', iscrowd=None), 'iscrowd that is not 0 or 1: id 11 (None)'),
+    'a list as file name': (
+        each('images', file_name=['1.jpg']),
+        "1 images have a value of file_name that is not a string: id 1 (list ['1.jpg'])",
+    ),
+    'true as id of an image': (
+        each('images', id=True),
+        '1 images have a value of id that is not a number or a string: 1.jpg (boolean True)',
+    ),
+    'a list as id of an annotation': (
+        each('annotations', id=[1]),
+        '1 annotations have a value of id that is not a number or a string: index 0 (list [1])',
+    ),
+    'a dict as id of a category': (
+        each('categories', id={}),
+        '1 categories have a value of id that is not a number or a string: index 0 (dict {})',
+    ),
+    'a number as name of a category': (each('categories', name=3), 'name that is not a string: id 1 (3)'),
+    'no id': (without('annotations', 'id'), '1 annotations have no id: index 0'),
     'no box': (without('annotations', 'bbox'), '1 annotations have no bbox: id 11'),
     'no area': (without('annotations', 'area'), '1 annotations have no area'),
     'no category': (without('annotations', 'category_id'), '1 annotations have no category_id'),
     'no width': (without('images', 'width'), '1 images have no width: 1.jpg'),
     'no height': (without('images', 'height'), '1 images have no height: 1.jpg'),
     'width of zero': (each('images', width=0), 'width or height that is no positive number: 1.jpg'),
-    'height is None': (each('images', height=None), 'width or height that is no positive number: 1.jpg'),
+    'height is None': (each('images', height=None), 'height that is not a number: 1.jpg (None)'),
     'no file name': (without('images', 'file_name'), '1 images have no file_name: id 1'),
     'an image twice': (doubled('images'), '1 ids of images appear more than once: 1'),
     'an annotation twice': (doubled('annotations'), '1 ids of annotations appear more than once: 11'),
@@ -118,7 +173,7 @@ ERRORS = {
         lambda data: data.update(annotations=None),
         'annotations is not a list of dicts',
     ),
-    'a category id of no kind': (each('annotations', category_id={}), "not COCO's format: TypeError"),
+    'a category id of no kind': (each('annotations', category_id={}), 'not a number: id 11 (dict {})'),
     'no images': (lambda data: data.update(images=[]), 'there are no images in it'),
     'a missing image': (each('images', file_name='9.jpg'), '1 of 3 files looked for are missing'),
     'a path that leads out': (each('images', file_name='../../x.jpg'), '1 paths lead out of the data root'),
@@ -164,6 +219,27 @@ def test_errors(fault, root):
     write(root, 'train', result if isinstance(result, str) else data)
     found = said(configured(root))
     assert text in found and f'train_dataloader.dataset ({root}/train.json)' in found
+
+
+@pytest.mark.parametrize('iscrowd', [0, 1, False, True])
+def test_iscrowd_may_be_true_or_false(iscrowd, root):
+    data = coco()
+    each('annotations', iscrowd=iscrowd)(data)
+    write(root, 'train', data)
+    assert said(configured(root)) == ''
+
+
+def test_ids_may_be_strings_throughout(root):
+    data = coco()
+    for name in ('images', 'annotations', 'categories'):
+        for entry in data[name]:
+            entry.update({k: str(v) for k, v in entry.items() if k in ('id', 'image_id', 'category_id')})
+    write(root, 'train', data)
+    cfg = configured(root)
+    assert said(cfg) == ''
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert [len(dataset[i]['inputs']) for i in range(len(dataset))] == [3] * 3
 
 
 WARNINGS = {
@@ -259,6 +335,12 @@ def test_configs_that_do_not_fit(fault, root):
 KEY_POINTS = {
     'NaN': (each('annotations', keypoints=[NAN] * 51), '1 annotations have a key point that is not a finite'),
     'other number': (each('annotations', keypoints=PEOPLE[:-3]), '1 annotations have not 17 key points'),
+    'strings': (
+        each('annotations', keypoints=['5'] * 51),
+        "1 annotations have a value of keypoints that is not a list of numbers: id 11 (list ['5', '5',",
+    ),
+    'a number as a string': (each('annotations', num_keypoints='17'), "id 11 (string '17')"),
+    'a box of strings': (each('annotations', bbox=['1'] * 4), "id 11 (list ['1', '1', '1', '1'])"),
     'none': (lambda data: [a.pop('keypoints') for a in data['annotations']], 'no annotation has key points'),
 }
 
