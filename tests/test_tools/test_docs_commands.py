@@ -39,9 +39,9 @@ OTHERS = {
 }
 # Tools that are given what they can't be given here; their options are read all the same.
 NOT_RUN = {
-    r'tools/check_data\.py': "starts processes, which hang if pytest's is forked; run by test_check_data.py",
+    r'tools/check_data\.py': 'starts processes of its own; run by test_check_data.py',
     r'tools/(benchmark|complexity)\.py': 'minutes: all networks; their own tests run them on less',
-    r'tools/receptive_fields\.py --blocks': '20 s; the command with --images is run, and does the same',
+    r'tools/receptive_fields\.py': '20 s each; run by test_visualization_tools.py',
     r'tools/own_data\.py data/': 'run by test_docs.py, on folders like those of the page',
 }
 # What a command says (the first that matches a whole word), and what it is given here.
