@@ -272,7 +272,7 @@ def test_warnings_stop_nothing(fault, root):
     assert [len(dataset[i]['inputs']) for i in range(len(dataset))] == [3] * len(dataset)
 
 
-@pytest.mark.parametrize('cases', [50, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('cases', [70, pytest.param(2000, marks=pytest.mark.slow)])
 def test_what_passes_is_read_by_mmdet(cases, root):
     """Files with values of any kind anywhere: an error is said, or MMDetection reads the file."""
     odd = [
@@ -289,6 +289,9 @@ def test_what_passes_is_read_by_mmdet(cases, root):
         [NAN],
         True,
         1e308,
+        7,
+        2.5,
+        '1',
         dict(counts=1),
         [[1, 2, 3, 4, 5, 6]],
     ]
