@@ -91,6 +91,7 @@ def test_hints_are_commands_too(command, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_train_under_torchrun(command, tiny_config, tmp_path):
     launcher = '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2'
     options = '--launcher', 'pytorch', '--work-dir', tmp_path / 'run'

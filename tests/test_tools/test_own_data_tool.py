@@ -42,7 +42,7 @@ EPOCH = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.ch
 
 
 @pytest.mark.parametrize('method, make, options, metric', [
-    ('faster_rcnn', folders.labelimg, DETECTOR, 'coco/bbox_mAP'),
+    pytest.param('faster_rcnn', folders.labelimg, DETECTOR, 'coco/bbox_mAP', marks=SLOW),
     pytest.param('mask_rcnn', folders.yolo_outlines, DETECTOR + MASKS, 'coco/segm_mAP', marks=SLOW),
     pytest.param('simplebaseline', folders.points, POINTS + EPOCH, 'coco/AP', marks=SLOW),
     pytest.param('deeplabv3plus', folders.cvat_masks, SEGMENTER, 'mIoU', marks=SLOW),

@@ -11,9 +11,10 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 from pages import Page, in_a_browser, shown_images
 
-from res2net_mm.config import import_toolbox, load_config
+from res2net_mm.config import load_config
 from res2net_mm.errors import UserError
 from res2net_mm.fused import FusedBackbone
+from res2net_mm.toolboxes import import_toolbox
 from res2net_mm.visualization.ground_truth import load_ground_truth
 from res2net_mm.visualization.inferencers import Prediction, load_predictor
 from res2net_mm.visualization.predict import find_images, predict, unique_names
