@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import own_folders
@@ -195,8 +196,10 @@ def desk(tmp_path, monkeypatch, downloaded, tiny_config):
         own_folders.picture(tmp_path / 'folder' / f'{i}.jpg')
     monkeypatch.setenv('TORCH_HOME', str(downloaded))
     monkeypatch.setattr(logging.getLogger('faster_coco_eval'), 'handlers', [])
-    for manager in (DefaultScope, MMLogger, Visualizer):
-        monkeypatch.setattr(manager, '_instance_dict', {})  # what other tests made, such as a visualizer
+    for manager in (DefaultScope, MMLogger):
+        monkeypatch.setattr(manager, '_instance_dict', manager._instance_dict.copy())
+    for kind in (Visualizer, *Visualizer.__subclasses__()):  # without other tests' visualizers
+        monkeypatch.setattr(kind, '_instance_dict', OrderedDict())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
