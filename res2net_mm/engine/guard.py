@@ -85,7 +85,9 @@ class GuardHook(Hook):
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """End an evaluation, which is made up for on resuming."""
-        if self._signal and self._group is None and self._handlers:
+        if not self._handlers:  # an evaluation alone: nobody waits for SIGALRM
+            return
+        if self._signal and self._group is None:
             for hook in runner.hooks:
                 if isinstance(hook, EMAHook):
                     hook.after_val_epoch(runner)  # exchanges the weights back

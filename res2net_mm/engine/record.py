@@ -1,7 +1,6 @@
 """What a run was and what it measured, written down by the run itself."""
 
 import contextlib
-import hashlib
 import json
 import math
 import platform
@@ -18,7 +17,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from ..checkpoints import fetch
+from ..checkpoints import fetch, sha256
 from ..config import shipped_configs, unwrap
 from ..errors import UserError
 from ..files import replacing
@@ -225,14 +224,10 @@ def _numbers(metrics: dict | None) -> dict[str, float | None]:
 
 def _sha256(source: str) -> str | None:
     """A file's SHA-256; None if it isn't one that this package reads."""
-    digest = hashlib.sha256()
     try:
-        with open(fetch(source), 'rb') as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        return sha256(fetch(source))
     except (OSError, UserError):
         return None
-    return digest.hexdigest()
 
 
 def _revision() -> str | None:

@@ -60,10 +60,8 @@ def main(
         if known is None:
             raise
         _leave(f'{Path(sys.argv[0]).name}: error: {known}', UserError.code, always=True)
-    except (
-        KeyboardInterrupt,
-        SyntaxError,
-    ) as error:  # mmengine's formatter of configs turns one into the other
+    except (KeyboardInterrupt, SyntaxError) as error:
+        # mmengine's formatter of configs turns one into the other.
         if isinstance(error, SyntaxError) and not _was_interrupted(error):
             raise
         _leave('\ninterrupted; train.py --resume goes on from the last checkpoint, if there is one', 130)
@@ -200,7 +198,8 @@ def resume_from(cfg: Config, checkpoint: str | None) -> None:
 
 def checkpoints_of(cfg: Config) -> Path:
     """The folder that a training saves checkpoints in."""
-    folder = (cfg.get('default_hooks') or {}).get('checkpoint', {}).get('out_dir')
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}  # None turns it off
+    folder = hook.get('out_dir')
     return Path(folder, Path(cfg.work_dir).name).absolute() if folder else Path(cfg.work_dir).absolute()
 
 
