@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,17 +41,39 @@ class Job:
     backbone: dict  # what differs from the config's
     arguments: tuple[str, ...] = ()  # the tool's further ones
     baseline: str | None = None  # the job that does the same by the toolbox's own
+    gpu: bool = False  # whether it is for a GPU alone
+
+
+# What each tool is run with; more on a GPU.
+FLAGS = {'test.py': ['--no-fuse'], 'train.py': ['--channels-last']}
+GPU_FLAGS = {
+    'test.py': ['--half', '--cuda-graph', '--half --cuda-graph'],
+    'train.py': ['--amp', '--amp --channels-last', '--amp --compile'],
+}
 
 
 def list_jobs(toolbox: str, networks: dict[str, dict], ours: dict[str, dict]) -> dict[str, list[Job]]:
     """The jobs of a config: its toolbox's tools with the toolbox's networks, and ours with ours."""
     jobs = {}
-    for tool, flag in (('test.py', '--no-fuse'), ('train.py', '--channels-last')):
+    for tool, flags in FLAGS.items():
         jobs[tool] = [Job(f"{toolbox}'s {name}", toolbox, tool, own) for name, own in networks.items()]
+        if tool == 'train.py':
+            jobs[tool] += [
+                replace(job, name=f'{job.name}, --amp', arguments=('--amp',), gpu=True) for job in jobs[tool]
+            ]
         for name, own in ours.items():
-            baseline = f"{toolbox}'s {name}" if name in networks else None
-            jobs[tool].append(Job(f'our {name}', 'res2net_mm', tool, own, (), baseline))
-            jobs[tool].append(Job(f'our {name}, {flag}', 'res2net_mm', tool, own, (flag,), baseline))
+            job = Job(f'our {name}', 'res2net_mm', tool, own)
+            for flag in ['', *flags, *GPU_FLAGS[tool]]:
+                baseline = f"{toolbox}'s {name}{', --amp' if 'amp' in flag else ''}"
+                jobs[tool].append(
+                    replace(
+                        job,
+                        name=f'{job.name}, {flag}' if flag else job.name,
+                        arguments=tuple(flag.split()),
+                        baseline=baseline if name in networks else None,
+                        gpu=flag in GPU_FLAGS[tool],
+                    )
+                )
     return jobs
 
 
@@ -87,10 +109,11 @@ def check() -> None:
                 preflight.check(demo_config(config), tool.removesuffix('.py'))
 
 
-def installed(jobs: list[Job]) -> list[Job]:
+def installed(jobs: list[Job], device: str = 'cpu') -> list[Job]:
     """The jobs that can run here."""
     # The first is the toolbox's own: without the toolbox ours cannot run, either.
-    return [job for job in jobs if find_spec(job.toolbox) and find_spec(jobs[0].toolbox)]
+    found = [job for job in jobs if find_spec(job.toolbox) and find_spec(jobs[0].toolbox)]
+    return [job for job in found if device == 'cuda' or not job.gpu]
 
 
 def sections(options: argparse.Namespace) -> Iterator[dict]:
@@ -105,9 +128,9 @@ def sections(options: argparse.Namespace) -> Iterator[dict]:
 
 
 def measure(config: str, tool: str, listed: list[Job], options: argparse.Namespace) -> dict:
-    jobs = installed(listed)
+    jobs = installed(listed, options.device)
     section = {'benchmark': 'jobs', 'title': f'{tool} on {config}', 'timings': [], 'ratios': []}
-    section['left_out'] = [job.name for job in listed if job not in jobs]
+    section['left_out'] = [job.name for job in listed if job not in jobs and not job.gpu]
     if not jobs:
         return section
     timings = {job.name: dict(name=job.name, seconds=[], process=[]) for job in jobs}

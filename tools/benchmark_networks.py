@@ -1,6 +1,6 @@
 """The networks that are timed: this package's and other packages'."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 
 from benchmark_jobs import AS_MMDET, RESNET
@@ -18,11 +18,12 @@ class Candidate:
     network: dict  # its config; of timm's type='timm.NAME'
     baselines: tuple[str, ...] = ()  # the candidates whose time is divided by its
     fused: bool = False
-    half: bool = False  # it computes in half precision (bfloat16 on a CPU)
+    half: bool = False  # it computes in bfloat16, and takes images and gives feature maps of that type
     channels_last: bool = False  # its weights, and in inference images and feature maps, too
     convs_only: bool = False  # its convolutions one by one, without what is between them
     cuda_graph: bool = False  # it is replayed as one
     amp: bool = False  # its forward is under bfloat16 autocast
+    compiled: bool = False  # by torch.compile
 
     @property
     def package(self) -> str:
@@ -57,12 +58,12 @@ def theirs(package: str, **arguments) -> dict:
 
 
 LAST, CONVS, HALF = dict(channels_last=True), dict(fused=True, convs_only=True), dict(fused=True, half=True)
-FROZEN = dict(norm_eval=True, norm_cfg=dict(type='BN', requires_grad=False))
+FROZEN = dict(norm_eval=True, frozen_stages=1)  # as detectors are trained
 W14S8 = dict(scales=8, base_width=14)
-MMDET, MMDET_LAST, MMDET_FROZEN = 'mmdet (its v1b variant)', 'mmdet, channels last', 'mmdet, BN frozen'
+MMDET, MMDET_LAST, MMDET_FROZEN = 'mmdet (its v1b variant)', 'mmdet, channels last', 'mmdet, frozen'
+MMDET_FROZEN_LAST = 'mmdet, frozen, channels last'
 PLAIN = "plain form (the authors')"
 v1b, resnet = ours(**AS_MMDET), ours(**RESNET)
-v1b_frozen = v1b | FROZEN
 mmdet = theirs('mmdet', norm_eval=False)  # its networks keep BN's statistics in training unless they are told
 OTHERS = [
     Candidate('timm', dict(type='timm.res2net50_26w_4s')),
@@ -89,37 +90,48 @@ INFERENCE = [
 ]
 TRAINING = [
     *OTHERS,
+    Candidate('timm, channels last', OTHERS[0].network, **LAST),
     Candidate('Res2Net-50', ours(), ('mmpretrain', 'timm')),
-    Candidate('v1b, as mmdet', v1b, (MMDET,)),
+    Candidate('v1b, as mmdet', v1b, (MMDET, MMDET_LAST)),
     Candidate('v1b, as mmdet, channels last', v1b, (MMDET, MMDET_LAST), **LAST),
     Candidate('ResNet-50', resnet),
-    Candidate(MMDET_FROZEN, theirs('mmdet', **FROZEN)),
-    Candidate('v1b, as mmdet, BN frozen', v1b_frozen, (MMDET_FROZEN,)),
-    Candidate('v1b, as mmdet, BN frozen, channels last', v1b_frozen, (MMDET_FROZEN,), **LAST),
+    Candidate(MMDET_FROZEN, mmdet | FROZEN),
+    Candidate(MMDET_FROZEN_LAST, mmdet | FROZEN, **LAST),
+    Candidate('v1b, frozen', v1b | FROZEN, (MMDET_FROZEN, MMDET_FROZEN_LAST)),
+    Candidate('v1b, frozen, channels last', v1b | FROZEN, (MMDET_FROZEN, MMDET_FROZEN_LAST), **LAST),
 ]
-GRAPHS = [
-    Candidate(
-        name + form, network, tuple(base + form for base in baselines), cuda_graph=True, **options, **half
-    )
-    for form, half in (('', {}), (', half', dict(half=True)))
-    for name, network, baselines, options in (
-        (MMDET, mmdet, (), {}),
-        (MMDET_LAST, mmdet, (), LAST),
-        ('timm, channels last', dict(type='timm.res2net50_26w_4s'), (), LAST),
-        ('ResNet-50, mmdet, channels last', dict(type='mmdet.ResNet', depth=50, norm_eval=False), (), LAST),
-        ('fused v1b, as mmdet', v1b, (MMDET, MMDET_LAST), dict(LAST, fused=True)),
-        ('fused ResNet-50', resnet, ('fused v1b, as mmdet',), dict(LAST, fused=True)),
-    )
-]
-AMP = [
-    Candidate(MMDET, mmdet, amp=True),
+COMPILED = [
     Candidate(MMDET_LAST, mmdet, amp=True, **LAST),
-    Candidate('timm, channels last', dict(type='timm.res2net50_26w_4s'), amp=True, **LAST),
-    Candidate('v1b, as mmdet', v1b, (MMDET,), amp=True),
-    Candidate('v1b, as mmdet, channels last', v1b, (MMDET, MMDET_LAST), amp=True, **LAST),
-    Candidate(MMDET_FROZEN, theirs('mmdet', **FROZEN), amp=True),
-    Candidate('v1b, as mmdet, BN frozen, channels last', v1b_frozen, (MMDET_FROZEN,), amp=True, **LAST),
+    Candidate('v1b, as mmdet, channels last', v1b, (MMDET_LAST,), amp=True, **LAST),
+    Candidate(
+        'v1b, as mmdet, channels last, compiled',
+        v1b,
+        (MMDET_LAST, 'v1b, as mmdet, channels last'),
+        amp=True,
+        compiled=True,
+        **LAST,
+    ),
 ]
+
+
+def forms(cuda_graph: bool) -> list[Candidate]:
+    """What a GPU is to run: each network in float32 (or TF32), then in bfloat16."""
+    last = dict(cuda_graph=cuda_graph, **LAST)
+    return [
+        replace(
+            candidate, name=candidate.name + form, half=half, baselines=tuple(b + form for b in baselines)
+        )
+        for form, half in (('', False), (', half', True))
+        for candidate, baselines in (
+            (Candidate(MMDET, mmdet, cuda_graph=cuda_graph), ()),
+            (Candidate(MMDET_LAST, mmdet, **last), ()),
+            (Candidate('timm, channels last', OTHERS[0].network, **last), ()),
+            (Candidate('ResNet-50, mmdet, channels last', OTHERS[3].network, **last), ()),
+            (Candidate('fused v1b, as mmdet', v1b, fused=True, **last), (MMDET, MMDET_LAST)),
+            (Candidate('fused', ours(), fused=True, **last), (MMDET, 'timm, channels last')),
+            (Candidate('fused ResNet-50', resnet, fused=True, **last), ('fused v1b, as mmdet',)),
+        )
+    ]
 
 
 def table3() -> Benchmark:
@@ -153,6 +165,7 @@ def scales() -> Benchmark:
     return Benchmark('How the cost grows with the scale, at equal FLOPs.', candidates, [(2, 3, 512, 512)])
 
 
+GPU_SHAPES = [(32, 3, 224, 224), (1, 3, 800, 1344), (1, 3, 224, 224)]
 BENCHMARKS = {
     'inference': Benchmark(
         'The networks and other packages, at several sizes of images.',
@@ -165,17 +178,22 @@ BENCHMARKS = {
         [(2, 3, 256, 256), (2, 3, 512, 512)],
         training=True,
     ),
-    'graphs': Benchmark(
-        'The networks and other packages, replayed as CUDA graphs (on a GPU).',
-        GRAPHS,
-        [(32, 3, 224, 224), (1, 3, 800, 1344), (1, 3, 224, 224)],
-    ),
     'amp': Benchmark(
-        'A step of their training under bfloat16 autocast.',
-        AMP,
+        'The same under bfloat16 autocast.',
+        [replace(candidate, amp=True) for candidate in TRAINING],
         [(2, 3, 256, 256)],
         training=True,
     ),
+    'compiled': Benchmark(
+        'A step under autocast with the network compiled, which takes minutes.',
+        COMPILED,
+        [(2, 3, 256, 256)],
+        training=True,
+    ),
+    'eager': Benchmark(
+        'What a GPU runs: float32 (or TF32) and bfloat16, channels last.', forms(cuda_graph=False), GPU_SHAPES
+    ),
+    'graphs': Benchmark('The same, replayed as CUDA graphs (on a GPU).', forms(cuda_graph=True), GPU_SHAPES),
     'table3': table3(),
     'scales': scales(),
     'sizes': Benchmark(

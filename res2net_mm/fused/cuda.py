@@ -3,6 +3,8 @@
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cache
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +37,33 @@ def convolve_relu(
     if residual is None:
         return torch.ops.aten.cudnn_convolution_relu(x, weight, *arguments)
     return torch.ops.aten.cudnn_convolution_add_relu(x, weight, residual, 1.0, *arguments)
+
+
+def tf32() -> bool:
+    """Whether convolutions of float32 may compute in TF32."""
+    cudnn = torch.backends.cudnn
+    return cudnn.conv.fp32_precision == 'tf32' if hasattr(cudnn, 'conv') else cudnn.allow_tf32
+
+
+def triton_splits(x: Tensor) -> ModuleType | None:
+    """The module :mod:`.splits`, if Triton can convolve such splits by tensor cores."""
+    return _splits(x.device) if has_cudnn(x) and (x.dtype is not torch.float32 or tf32()) else None
+
+
+@cache
+def _splits(device: torch.device) -> ModuleType | None:
+    if torch.cuda.get_device_capability(device) < (8, 0):
+        return None
+    try:
+        from . import splits
+
+        splits.try_out(device)
+    except Exception as error:  # whatever Triton or the compiler that it calls says
+        warnings.warn(
+            f'the splits are convolved by cuDNN, as Triton does not run here: {error}', stacklevel=2
+        )
+        return None
+    return splits
 
 
 def align(conv1: nn.Module, convs: nn.ModuleList, conv3: nn.Module, scales: int) -> int:

