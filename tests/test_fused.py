@@ -416,15 +416,13 @@ def test_graphs_of_two_streams_do_not_meet(device):
 
 
 @pytest.mark.parametrize('device', [pytest.param('cuda', marks=GPU)])
-@pytest.mark.parametrize(('dtype', 'number'), [(torch.bfloat16, 4), (torch.float32, 7)])
-def test_kernels_of_a_block(dtype, number, device):
-    """Of scale 3: four convolutions; by cuDNN the first split is copied, one added, all concatenated."""
-    block = fuse(build('Res2Net', device), dtype).network.layer1[1]
-    x = image('', 1, 64, 32, 32, device=device).to(dtype, memory_format=torch.channels_last)
+def test_a_block_has_as_many_kernels_as_convolutions(device):
+    block = fuse(build('Res2Net', device), torch.bfloat16).network.layer1[1]
+    x = image('', 1, 64, 32, 32, device=device).to(torch.bfloat16, memory_format=torch.channels_last)
     with torch.no_grad():
         block(x)
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
             block(x)
             torch.cuda.synchronize()
     kernels = [event.name for event in profile.events() if event.device_type.name == 'CUDA']
-    assert len(kernels) == number, kernels
+    assert len(kernels) == 4, kernels  # of scale 3

@@ -71,7 +71,8 @@ def kernels(function: Callable[[], object], device: str) -> int | None:
 def prepare(candidate: Candidate, images: Tensor, training: bool) -> Callable[[], object]:
     """Build a candidate's network; what is returned runs it once, in training forward and backward."""
     torch.manual_seed(0)
-    network = candidate.build().to(images.device)
+    with images.device:
+        network = candidate.build()
     network.train(training)
     if candidate.fused:
         network = fuse(network)
@@ -172,7 +173,8 @@ def sections(name: str, options: argparse.Namespace) -> Iterator[dict]:
         yield from benchmark_jobs.sections(options)
         return
     benchmark = BENCHMARKS[name]
-    for shape in options.shapes or benchmark.shapes:
+    own = options.device == 'cuda' and benchmark.gpu_shapes or benchmark.shapes
+    for shape in options.shapes or own:
         title = f'{name}, images {"x".join(map(str, shape))}'
         print(f'{title} ...', file=sys.stderr, flush=True)
         timings = measure(benchmark.candidates, shape, options.runs, benchmark.training, options.device)
@@ -314,7 +316,11 @@ def check(options: argparse.Namespace) -> None:
                 tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             raise UserError(f'--{option} {path} cannot be written: {error.strerror}') from None
-    for n, _, height, width in (options.shapes or []) if 'training' in options.benchmarks else ():
+    for n, _, height, width in (
+        (options.shapes or [])
+        if any(BENCHMARKS[b].training for b in options.benchmarks if b in BENCHMARKS)
+        else ()
+    ):
         if n == 1 and max(height, width) <= 32:
             text = 'BN cannot learn from the one pixel that the last stage has'
             raise UserError(f'{n}x{height}x{width}: {text}')

@@ -44,6 +44,7 @@ class Benchmark:
     help: str
     candidates: list[Candidate]
     shapes: list[tuple[int, ...]]
+    gpu_shapes: list[tuple[int, ...]] | None = None  # on a GPU
     training: bool = False  # steps (forward and backward, no optimizer) instead of inference
     published: dict[str, float] = field(default_factory=dict)  # ratios by the names of baselines
 
@@ -60,8 +61,8 @@ def theirs(package: str, **arguments) -> dict:
 LAST, CONVS, HALF = dict(channels_last=True), dict(fused=True, convs_only=True), dict(fused=True, half=True)
 FROZEN = dict(norm_eval=True, frozen_stages=1)  # as detectors are trained
 W14S8 = dict(scales=8, base_width=14)
-MMDET, MMDET_LAST, MMDET_FROZEN = 'mmdet (its v1b variant)', 'mmdet, channels last', 'mmdet, frozen'
-MMDET_FROZEN_LAST = 'mmdet, frozen, channels last'
+MMDET, MMDET_LAST = 'mmdet (its v1b variant)', 'mmdet, channels last'
+LAST_AS_MMDET = 'v1b, as mmdet, channels last'
 PLAIN = "plain form (the authors')"
 v1b, resnet = ours(**AS_MMDET), ours(**RESNET)
 mmdet = theirs('mmdet', norm_eval=False)  # its networks keep BN's statistics in training unless they are told
@@ -93,25 +94,26 @@ TRAINING = [
     Candidate('timm, channels last', OTHERS[0].network, **LAST),
     Candidate('Res2Net-50', ours(), ('mmpretrain', 'timm')),
     Candidate('v1b, as mmdet', v1b, (MMDET, MMDET_LAST)),
-    Candidate('v1b, as mmdet, channels last', v1b, (MMDET, MMDET_LAST), **LAST),
+    Candidate(LAST_AS_MMDET, v1b, (MMDET, MMDET_LAST), **LAST),
     Candidate('ResNet-50', resnet),
-    Candidate(MMDET_FROZEN, mmdet | FROZEN),
-    Candidate(MMDET_FROZEN_LAST, mmdet | FROZEN, **LAST),
-    Candidate('v1b, frozen', v1b | FROZEN, (MMDET_FROZEN, MMDET_FROZEN_LAST)),
-    Candidate('v1b, frozen, channels last', v1b | FROZEN, (MMDET_FROZEN, MMDET_FROZEN_LAST), **LAST),
+]
+FROZEN_TRAINING = [
+    Candidate(MMDET, mmdet | FROZEN),
+    Candidate(MMDET_LAST, mmdet | FROZEN, **LAST),
+    Candidate('v1b, as mmdet', v1b | FROZEN, (MMDET, MMDET_LAST)),
+    Candidate(LAST_AS_MMDET, v1b | FROZEN, (MMDET, MMDET_LAST), **LAST),
 ]
 COMPILED = [
-    Candidate(MMDET_LAST, mmdet, amp=True, **LAST),
-    Candidate('v1b, as mmdet, channels last', v1b, (MMDET_LAST,), amp=True, **LAST),
-    Candidate(
-        'v1b, as mmdet, channels last, compiled',
-        v1b,
-        (MMDET_LAST, 'v1b, as mmdet, channels last'),
-        amp=True,
-        compiled=True,
-        **LAST,
-    ),
+    Candidate(MMDET_LAST, mmdet, **LAST),
+    Candidate(LAST_AS_MMDET, v1b, (MMDET_LAST,), **LAST),
+    Candidate(f'{LAST_AS_MMDET}, compiled', v1b, (MMDET_LAST, LAST_AS_MMDET), compiled=True, **LAST),
 ]
+
+
+def training(help: str, candidates: list[Candidate], amp: bool = False, detection: bool = False) -> Benchmark:
+    gpu_shapes = [(4, 3, 800, 1344) if detection else (64, 3, 224, 224)]
+    candidates = [replace(candidate, amp=amp) for candidate in candidates]
+    return Benchmark(help, candidates, [(2, 3, 256, 256), (2, 3, 512, 512)], gpu_shapes, training=True)
 
 
 def forms(cuda_graph: bool) -> list[Candidate]:
@@ -172,24 +174,11 @@ BENCHMARKS = {
         INFERENCE,
         [(1, 3, 224, 224), (2, 3, 512, 512), (1, 3, 800, 1333)],
     ),
-    'training': Benchmark(
-        'A step of their training (forward and backward), and what it saves for backward.',
-        TRAINING,
-        [(2, 3, 256, 256), (2, 3, 512, 512)],
-        training=True,
-    ),
-    'amp': Benchmark(
-        'The same under bfloat16 autocast.',
-        [replace(candidate, amp=True) for candidate in TRAINING],
-        [(2, 3, 256, 256)],
-        training=True,
-    ),
-    'compiled': Benchmark(
-        'A step under autocast with the network compiled, which takes minutes.',
-        COMPILED,
-        [(2, 3, 256, 256)],
-        training=True,
-    ),
+    'training': training('A step of their training, forward and backward, and what it saves.', TRAINING),
+    'amp': training('The same under bfloat16 autocast.', TRAINING, amp=True),
+    'frozen': training('As detectors train: BN and the first stage frozen.', FROZEN_TRAINING, detection=True),
+    'frozen-amp': training('The same under bfloat16 autocast.', FROZEN_TRAINING, amp=True, detection=True),
+    'compiled': training('Under autocast and compiled, which takes minutes.', COMPILED, amp=True),
     'eager': Benchmark(
         'What a GPU runs: float32 (or TF32) and bfloat16, channels last.', forms(cuda_graph=False), GPU_SHAPES
     ),

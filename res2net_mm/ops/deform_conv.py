@@ -1,5 +1,8 @@
 """Deformable convolution (Dai et al., ICCV 2017; version 2: Zhu et al., CVPR 2019), by torchvision."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torchvision  # noqa: F401  (registers its ops)
 from torch import Tensor
@@ -147,8 +150,9 @@ def _convolve(
     geometry: tuple[int, ...],
 ) -> Tensor:
     tensors = _tensors(input, weight, offset, mask, bias)
-    with no_autocast(input):
-        return torch.ops.torchvision.deform_conv2d(*tensors, *geometry, mask is not None)
+    with no_autocast(input), _default_stream(input) as outputs:
+        outputs.append(torch.ops.torchvision.deform_conv2d(*tensors, *geometry, mask is not None))
+    return outputs[0]
 
 
 def _gradients(
@@ -162,10 +166,38 @@ def _gradients(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients for input, weight, offset, mask and bias."""
     input, *others = _tensors(input, weight, offset, mask, bias)
-    with no_autocast(input):
-        return torch.ops.torchvision._deform_conv2d_backward(
-            grad_output.to(input.dtype), input, *others, *geometry, mask is not None
+    grad_output = grad_output.to(input.dtype)
+    with no_autocast(input), _default_stream(input) as outputs:
+        outputs += torch.ops.torchvision._deform_conv2d_backward(
+            grad_output, input, *others, *geometry, mask is not None
         )
+    return tuple(outputs)
+
+
+@contextmanager
+def _default_stream(x: Tensor) -> Iterator[list[Tensor]]:
+    """Compute on a GPU's default stream, where torchvision starts its kernels whichever is the current one.
+
+    Yields:
+        list[Tensor]: To be given the outputs, which are for the current stream.
+
+    Raises:
+        RuntimeError: If a CUDA graph is captured: it wouldn't have those kernels.
+    """
+    outputs = []
+    current = torch.cuda.current_stream(x.device) if x.is_cuda else None
+    if current is None or current == torch.cuda.default_stream(x.device):
+        yield outputs
+        return
+    if torch.cuda.is_current_stream_capturing():
+        raise RuntimeError("torchvision's deformable convolution runs on the default stream alone")
+    default = torch.cuda.default_stream(x.device)
+    default.wait_stream(current)
+    with torch.cuda.stream(default):
+        yield outputs
+    current.wait_stream(default)
+    for output in outputs:
+        output.record_stream(current)
 
 
 def _tensors(

@@ -362,6 +362,24 @@ def test_a_gpu_suppresses_the_same():
         torch.testing.assert_close(theirs[0].cpu(), dets)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.parametrize('name', ['deform_conv', 'modulated_deform_conv'])
+def test_a_deformable_convolution_waits_for_its_stream(name):
+    """torchvision's starts its kernels on the default stream, whichever is the current one."""
+    tensors = [x.cuda() for x in CALLS[name][1]]
+    expected = with_gradients(name, tensors)
+    stream, much = torch.cuda.Stream(), torch.rand(4000, 4000, device='cuda')
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(5):
+            late = [x + 0 * (much @ much).mean() for x in tensors]
+            outs = with_gradients(name, late)
+    torch.cuda.synchronize()
+    for a, b in zip(outs, expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 @pytest.mark.parametrize('name', CALLS)
 def test_autocast_changes_nothing(name):
     """mmcv's compiled ops compute in the types that they are given, torchvision's don't under autocast."""
