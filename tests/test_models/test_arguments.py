@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from helpers import randomize
+from helpers import GPU, on_every_device, randomize
 from mmengine.config import ConfigDict
 from mmengine.model.weight_init import PretrainedInit
 from networks import NETWORKS as SMALL_NETWORKS
@@ -166,11 +166,11 @@ def test_names_the_class_that_was_built():
 # ---- small images and drawn networks ---------------------------------------------------------------
 
 
-def assert_fused_equals(network, sizes, channels=3):
-    network = randomize(network)
+def assert_fused_equals(network, sizes, channels=3, device='cpu'):
+    network = randomize(network).to(device)
     fused = fuse(copy.deepcopy(network))
     for size in sizes:
-        x = torch.rand(1, channels, *size, generator=torch.Generator().manual_seed(1))
+        x = torch.rand(1, channels, *size, generator=torch.Generator().manual_seed(1)).to(device)
         with torch.no_grad():
             outs, expected = fused(x), network(x)
         if torch.is_tensor(outs):
@@ -185,24 +185,28 @@ def assert_fused_equals(network, sizes, channels=3):
                 )
 
 
+FEW = [(1, 1), (1, 7), (2, 3), (33, 1)]
+ALL = [(n, m) for n in range(1, 41) for m in {1, n, 41 - n}]
+
+
 @pytest.mark.parametrize(
-    'sizes',
+    'sizes,device',
     [
-        pytest.param([(1, 1), (1, 7), (2, 3), (33, 1)], id='a few'),
-        pytest.param(
-            [(n, m) for n in range(1, 41) for m in {1, n, 41 - n}], id='all', marks=pytest.mark.slow
-        ),
+        pytest.param(FEW, 'cpu', id='a few-cpu'),
+        pytest.param(FEW, 'cuda', id='a few-cuda', marks=GPU),
+        pytest.param(ALL, 'cpu', id='all-cpu', marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize('name', SMALL_NETWORKS)
-def test_images_down_to_one_pixel(name, sizes):
-    assert_fused_equals(SMALL_NETWORKS[name](), sizes, 256 if name == 'one stage' else 3)
+def test_images_down_to_one_pixel(name, sizes, device):
+    assert_fused_equals(SMALL_NETWORKS[name](), sizes, 256 if name == 'one stage' else 3, device)
 
 
+@on_every_device
 @pytest.mark.parametrize('name', SMALL_NETWORKS)
-def test_learns_from_two_images_of_one_pixel(name):
-    network = SMALL_NETWORKS[name]().train()
-    outs = network(torch.rand(2, 256 if name == 'one stage' else 3, 1, 1))
+def test_learns_from_two_images_of_one_pixel(name, device):
+    network = SMALL_NETWORKS[name]().to(device).train()
+    outs = network(torch.rand(2, 256 if name == 'one stage' else 3, 1, 1).to(device))
     sum(out.square().sum() for out in (outs if isinstance(outs, tuple) else (outs,))).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
 

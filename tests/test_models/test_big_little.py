@@ -1,6 +1,6 @@
 import pytest
 import torch
-from helpers import randomize
+from helpers import assert_close, on_every_device, randomize
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -67,29 +67,31 @@ def test_stages_hold_the_blocks_of_their_resolution():
     ]  # fmt: skip
 
 
-def test_the_branches_are_added_before_the_relu():
-    module = randomize(BLRes2Net(**TINY)).layer2[1]
-    x = image(2, 64, 9, 11) - 0.5
+@on_every_device
+def test_the_branches_are_added_before_the_relu(device):
+    module = randomize(BLRes2Net(**TINY)).layer2[1].to(device)
+    x = image(2, 64, 9, 11).to(device) - 0.5
     big, little = module.big(x), module.little(x)
     assert big.shape == (2, 128, 5, 6) and little.shape == (2, 128, 9, 11)
     assert big.min() < 0 and little.min() < 0
     rows, columns = torch.arange(9) * 5 // 9, torch.arange(11) * 6 // 11  # nearest
-    torch.testing.assert_close(module(x), F.relu(little + big[:, :, rows][:, :, :, columns]))
+    assert_close(module(x), F.relu(little + big[:, :, rows][:, :, :, columns]))
 
 
+@on_every_device
 @pytest.mark.parametrize('size', [(96, 64), (75, 98)])
-def test_at_output_stride_16_it_computes_the_same_more_densely(size):
+def test_at_output_stride_16_it_computes_the_same_more_densely(size, device):
     """The strided network's last maps are every second row and column of the dilated one's."""
     arguments = dict(depth=(2, 3, 2, 3), base_channels=16, scales=3, base_width=8)
     strided = randomize(BLRes2Net(**arguments))
     dilated = BLRes2Net(**arguments, strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2)).eval()
     dilated.load_state_dict(strided.state_dict(), strict=True)
-    x = image(2, 3, *size)
+    x = image(2, 3, *size).to(device)
     with torch.no_grad():
-        outs, expected = dilated(x), strided(x)
+        outs, expected = dilated.to(device)(x), strided.to(device)(x)
     assert outs[3].shape[2:] == outs[2].shape[2:] == expected[2].shape[2:]
-    assert torch.equal(outs[2], expected[2])
-    torch.testing.assert_close(outs[3][:, :, ::2, ::2], expected[3])
+    assert_close(outs[2], expected[2], exact=True)
+    assert_close(outs[3][:, :, ::2, ::2], expected[3])
     assert [block.convs[0].dilation[0] for block in dilated.layer4] == [1, 2, 2]
 
 

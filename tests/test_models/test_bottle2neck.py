@@ -1,17 +1,18 @@
 import pytest
 import torch
-from helpers import randomize
+from helpers import assert_close, on_every_device, randomize
 from torch import nn
 from torch.nn import functional as F
 
 from res2net_mm.models import Bottle2neck
 
 
+@on_every_device
 @pytest.mark.parametrize('scales', [2, 3, 4, 6, 8])
 @pytest.mark.parametrize('first', [False, True])
-def test_computes_equation_1(scales, first):
-    block = randomize(Bottle2neck(256, 64, scales=scales, base_width=12, first=first))
-    x = torch.rand(2, 256, 9, 11)
+def test_computes_equation_1(scales, first, device):
+    block = randomize(Bottle2neck(256, 64, scales=scales, base_width=12, first=first)).to(device)
+    x = torch.rand(2, 256, 9, 11).to(device)
 
     splits = F.relu(block.bn1(block.conv1(x))).chunk(scales, 1)
     outs = []
@@ -22,10 +23,11 @@ def test_computes_equation_1(scales, first):
     outs.append(F.avg_pool2d(splits[-1], 3, 1, 1) if first else splits[-1])
     expected = F.relu(block.bn3(block.conv3(torch.cat(outs, 1))) + x)
 
-    torch.testing.assert_close(block(x), expected)
+    assert_close(block(x), expected)
 
 
-def test_scale_1_is_the_plain_bottleneck():
+@on_every_device
+def test_scale_1_is_the_plain_bottleneck(device):
     torchvision = pytest.importorskip('torchvision')
     plain = randomize(torchvision.models.resnet.Bottleneck(256, 64))
     block = Bottle2neck(256, 64, scales=1, base_width=64).eval()
@@ -33,8 +35,8 @@ def test_scale_1_is_the_plain_bottleneck():
         k.replace('conv2.', 'convs.0.').replace('bn2.', 'bns.0.'): v for k, v in plain.state_dict().items()
     }
     block.load_state_dict(weights)
-    x = torch.rand(2, 256, 8, 8)
-    torch.testing.assert_close(block(x), plain(x))
+    x = torch.rand(2, 256, 8, 8).to(device)
+    assert_close(block.to(device)(x), plain.to(device)(x))
 
 
 def test_last_split_of_a_first_block_is_pooled_at_stride_1_unless_told_otherwise():
@@ -67,15 +69,16 @@ def test_width_is_floored(base_width, planes, width):
     assert Bottle2neck(256, planes, base_width=base_width).width == width
 
 
-def test_se_stands_right_before_the_residual_connection():
-    block = randomize(Bottle2neck(256, 64, with_se=True, se_ratio=8))
+@on_every_device
+def test_se_stands_right_before_the_residual_connection(device):
+    block = randomize(Bottle2neck(256, 64, with_se=True, se_ratio=8)).to(device)
     seen = {}
     block.bn3.register_forward_hook(lambda module, args, output: seen.update(before=output.clone()))
-    x = torch.rand(2, 256, 8, 8)
+    x = torch.rand(2, 256, 8, 8).to(device)
     out = block(x)
     gate = block.se.fc2(F.relu(block.se.fc1(seen['before'].mean((2, 3), keepdim=True)))).sigmoid()
     assert block.se.fc1.out_channels == 256 // 8
-    torch.testing.assert_close(out, F.relu(seen['before'] * gate + x))
+    assert_close(out, F.relu(seen['before'] * gate + x))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from helpers import randomize
+from helpers import assert_close, on_every_device, randomize
 from torch import nn
 from torch.nn import functional as F
 
@@ -42,10 +42,11 @@ def test_sizes_with_se(arguments, count):
     assert parameters(**arguments, with_se=True) == count
 
 
+@on_every_device
 @pytest.mark.parametrize('hierarchical', [False, True])
-def test_a_stage_s_first_block_has_a_convolution_on_every_split(hierarchical):
+def test_a_stage_s_first_block_has_a_convolution_on_every_split(hierarchical, device):
     block = randomize(Bottle2neck(256, 64, first=not hierarchical, conv_last_split=True, scales=3))
-    x = image(2, 256, 7, 9)
+    block, x = block.to(device), image(2, 256, 7, 9).to(device)
     splits = F.relu(block.bn1(block.conv1(x))).chunk(3, 1)
     outs = []
     for i, (conv, bn) in enumerate(zip(block.convs, block.bns)):
@@ -53,11 +54,12 @@ def test_a_stage_s_first_block_has_a_convolution_on_every_split(hierarchical):
         outs.append(F.relu(bn(conv(y))))
     assert len(outs) == (2 if hierarchical else 3)
     outs.extend(splits[len(outs) :])
-    torch.testing.assert_close(block(x), F.relu(block.bn3(block.conv3(torch.cat(outs, 1))) + x))
+    assert_close(block(x), F.relu(block.bn3(block.conv3(torch.cat(outs, 1))) + x))
     assert block.pool is None
 
 
-def test_scale_1_is_resnext():
+@on_every_device
+def test_scale_1_is_resnext(device):
     torchvision = pytest.importorskip('torchvision')
     theirs = torchvision.models.ResNet(
         torchvision.models.resnet.Bottleneck, [3, 3, 3, 1], groups=4, width_per_group=16
@@ -74,12 +76,12 @@ def test_scale_1_is_resnext():
             if not k.startswith('fc.')
         }
     )
-    x = image(2, 3, 16, 16)
+    ours, theirs, x = ours.to(device), theirs.to(device), image(2, 3, 16, 16).to(device)
     with torch.no_grad():
         expected = theirs.layer1(theirs.relu(theirs.bn1(theirs.conv1(x))))
         outs = ours(x)
-        torch.testing.assert_close(outs[0], expected)
-        torch.testing.assert_close(outs[2], theirs.layer3(theirs.layer2(expected)))
+        assert_close(outs[0], expected)
+        assert_close(outs[2], theirs.layer3(theirs.layer2(expected)))
 
 
 @pytest.mark.parametrize('size', [(32, 32), (33, 10)])

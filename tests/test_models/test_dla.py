@@ -1,7 +1,7 @@
 import pytest
 import timm
 import torch
-from helpers import randomize
+from helpers import assert_close, on_every_device, randomize
 
 from res2net_mm.checkpoints import CheckpointError, describe, load_pretrained
 from res2net_mm.models import Res2Net, Res2NetDLA
@@ -31,18 +31,18 @@ def as_the_authors_have_it(state_dict):
     return {**state_dict, **unused}
 
 
+@on_every_device
 @every_network
-def test_equals_timm_with_the_same_weights(name, tmp_path):
+def test_equals_timm_with_the_same_weights(name, device, tmp_path):
     theirs = randomize(timm.create_model(name))
     torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
     init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'timm.pth'))
     ours = Res2NetDLA(**NETWORKS[name][0], init_cfg=init_cfg).eval()
     ours.init_weights()
-    x = image(2, 3, 96, 64)
+    ours, theirs, x = ours.to(device), theirs.to(device), image(2, 3, 96, 64).to(device)
     with torch.no_grad():
         expected = theirs.forward_intermediates(x, [2, 3, 4, 5], intermediates_only=True)
-        for a, b in zip(ours(x), expected, strict=True):
-            assert torch.equal(a, b)
+        assert_close(ours(x), expected, exact=True)
 
 
 @every_network
@@ -134,19 +134,20 @@ def test_shapes(size):
     ]
 
 
+@on_every_device
 @pytest.mark.parametrize('size', [(96, 64), (75, 98)])
-def test_at_output_stride_16_it_computes_the_same_more_densely(size):
+def test_at_output_stride_16_it_computes_the_same_more_densely(size, device):
     """The strided network's last maps are every second row and column of the dilated one's."""
     arguments = dict(depth=(1, 1, 2, 2), base_channels=16, scales=3, base_width=8)
     strided = randomize(Res2NetDLA(**arguments))
     dilated = Res2NetDLA(**arguments, strides=(2, 2, 2, 1), dilations=(1, 1, 1, 2)).eval()
     dilated.load_state_dict(strided.state_dict(), strict=True)
-    x = image(2, 3, *size)
+    x = image(2, 3, *size).to(device)
     with torch.no_grad():
-        outs, expected = dilated(x), strided(x)
+        outs, expected = dilated.to(device)(x), strided.to(device)(x)
     assert outs[3].shape[2:] == outs[2].shape[2:] == expected[2].shape[2:]
-    assert torch.equal(outs[2], expected[2])
-    torch.testing.assert_close(outs[3][:, :, ::2, ::2], expected[3])
+    assert_close(outs[2], expected[2], exact=True)
+    assert_close(outs[3][:, :, ::2, ::2], expected[3])
     rates = [m.dilation[0] for m in dilated.level5.modules() if getattr(m, 'kernel_size', 0) == (3, 3)]
     assert rates == [1, 1] + [2] * 6
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import assert_close, on_every_device
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import PixelData
 from torch.nn import functional as F
@@ -21,18 +22,18 @@ CONFIG = Path(__file__).parents[2] / 'configs' / 'dss_r2n50_msrab.py'
 CHANNELS = (4, 6, 8, 10, 12)
 
 
-def small_head(**kwargs):
+def small_head(device='cpu'):
     torch.manual_seed(0)
-    return DSSHead(in_channels=CHANNELS, channels=(2, 3, 4, 5, 6), **kwargs)
+    return DSSHead(in_channels=CHANNELS, channels=(2, 3, 4, 5, 6)).to(device)
 
 
-def feature_maps(height, width, images=1):
+def feature_maps(height, width, images=1, device='cpu'):
     """Of an image of that size, as a ResNet gives them: sizes are rounded up."""
     generator = torch.Generator().manual_seed(1)
     maps = []
     for channels in CHANNELS:
         height, width = -(-height // 2), -(-width // 2)
-        maps.append(torch.rand(images, channels, height, width, generator=generator))
+        maps.append(torch.rand(images, channels, height, width, generator=generator).to(device))
     return maps
 
 
@@ -67,13 +68,14 @@ def by_hand(head, maps, size):
     return torch.cat([sides, conv(sides, 'fuse_score')], 1)
 
 
+@on_every_device
 @pytest.mark.parametrize('size', [(64, 96), (61, 83), (20, 200), (1, 33)])  # the last two: one pixel high
-def test_the_maps_are_dss(size):
-    head, maps = small_head(), feature_maps(*size, images=2)
+def test_the_maps_are_dss(size, device):
+    head, maps = small_head(device), feature_maps(*size, images=2, device=device)
     out = head(maps, size)
     assert out.shape == (2, 6, *size)
     assert maps[-1].shape[2] == 1 or size[0] > 32
-    torch.testing.assert_close(out, by_hand(head, maps, size))
+    assert_close(out, by_hand(head, maps, size))
 
 
 def test_sides_have_the_published_convolutions():
@@ -103,22 +105,24 @@ def test_maps_are_combined_by_their_mean_at_the_start():
     assert 0.005 < head.side6[0].weight.std() < 0.015 and not head.side6[0].bias.any()
 
 
-def test_losses_are_six_sums_over_the_pixels():
-    head, maps = small_head(), feature_maps(31, 45, images=2)
-    masks = torch.randint(2, (2, 31, 45), generator=torch.Generator().manual_seed(0))
+@on_every_device
+def test_losses_are_six_sums_over_the_pixels(device):
+    head, maps = small_head(device), feature_maps(31, 45, images=2, device=device)
+    masks = torch.randint(2, (2, 31, 45), generator=torch.Generator().manual_seed(0)).to(device)
     losses = head.loss(maps, samples(masks), {})
     assert list(losses) == [f'loss_{name}' for name in ('side2', 'side3', 'side4', 'side5', 'side6', 'fuse')]
     probability = head(maps, (31, 45)).sigmoid()
     likelihood = torch.where(masks[:, None] == 1, probability, 1 - probability)
     expected = -likelihood.log().sum((0, 2, 3)) / 2  # the mean of two images
-    torch.testing.assert_close(torch.stack(list(losses.values())), expected)
+    assert_close(torch.stack(list(losses.values())), expected)
 
 
-def test_mixed_precision_sums_in_single():
-    head, maps = small_head(), feature_maps(64, 64)
-    masks = torch.zeros(1, 64, 64, dtype=torch.long)
+@on_every_device
+def test_mixed_precision_sums_in_single(device):
+    head, maps = small_head(device), feature_maps(64, 64, device=device)
+    masks = torch.zeros(1, 64, 64, dtype=torch.long, device=device)
     expected = head.loss(maps, samples(masks), {})
-    with torch.autocast('cpu', torch.bfloat16):
+    with torch.autocast(device, torch.bfloat16):
         assert head(maps).dtype == torch.bfloat16
         losses = head.loss(maps, samples(masks), {})
     for name, loss in losses.items():
@@ -126,10 +130,11 @@ def test_mixed_precision_sums_in_single():
         assert loss.item() == pytest.approx(expected[name].item(), rel=0.01)
 
 
-def test_gradients_reach_every_parameter():
-    head = small_head()
-    masks = torch.zeros(1, 64, 64, dtype=torch.long)
-    for name, loss in head.loss(feature_maps(64, 64), samples(masks), {}).items():
+@on_every_device
+def test_gradients_reach_every_parameter(device):
+    head = small_head(device)
+    masks = torch.zeros(1, 64, 64, dtype=torch.long, device=device)
+    for name, loss in head.loss(feature_maps(64, 64, device=device), samples(masks), {}).items():
         assert torch.isfinite(loss), name
         loss.backward(retain_graph=True)
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in head.parameters())
@@ -146,8 +151,9 @@ def test_padding_costs_nothing():
     assert not any(head.loss(maps, samples(mask), {}).values())
 
 
-def test_a_test_averages_sides_3_4_5_and_the_fused_map_and_stretches():
-    head, maps = small_head(), feature_maps(40, 56, images=2)
+@on_every_device
+def test_a_test_averages_sides_3_4_5_and_the_fused_map_and_stretches(device):
+    head, maps = small_head(device), feature_maps(40, 56, images=2, device=device)
     meta = dict(img_shape=(40, 56), ori_shape=(40, 56))
     saliency = head.predict(maps, [meta, meta], dict(mode='whole')).sigmoid()
     assert saliency.shape == (2, 1, 40, 56)
@@ -214,8 +220,9 @@ def model():
     return model.eval()
 
 
-def test_fused_it_finds_the_same(model):
-    image = torch.rand(1, 3, 75, 101)
+@on_every_device
+def test_fused_it_finds_the_same(model, device):
+    model, image = copy.deepcopy(model).to(device), torch.rand(1, 3, 75, 101).to(device)
     fused = copy.deepcopy(model)
     fuse(fused)
     with torch.no_grad():
@@ -226,18 +233,20 @@ def test_fused_it_finds_the_same(model):
     assert maps[0].shape == (1, 6, 76, 102) and (maps[0] - maps[1]).abs().max() < 1e-4
 
 
-def test_a_sliding_window_covers_the_image(model):
-    slide = copy.deepcopy(model)
+@on_every_device
+def test_a_sliding_window_covers_the_image(model, device):
+    slide = copy.deepcopy(model).to(device)
     slide.test_cfg = model.cfg.model.test_cfg.__class__(mode='slide', crop_size=(64, 64), stride=(40, 40))
-    image = torch.rand(1, 3, 75, 101)
+    image = torch.rand(1, 3, 75, 101).to(device)
     with torch.no_grad():
         (result,) = slide(image, mode='predict')
     saliency = result.seg_logits.data
     assert saliency.shape == (1, 75, 101) and 0 < saliency.min() < saliency.max() < 1
 
 
+@on_every_device
 @pytest.mark.parametrize('kind', ['file', 'array'])
-def test_mmsegs_inference_and_pictures(model, kind, tmp_path):
+def test_mmsegs_inference_and_pictures(model, kind, device, tmp_path):
     import cv2
     from mmseg.apis import MMSegInferencer, inference_model
     from mmseg.visualization import SegLocalVisualizer
@@ -245,6 +254,7 @@ def test_mmsegs_inference_and_pictures(model, kind, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / 'image.png'), image)
     given = str(tmp_path / 'image.png') if kind == 'file' else image
+    model = copy.deepcopy(model).to(device)
     small, model.cfg = model.cfg, load_config(str(CONFIG))  # inference_model changes it
     with DefaultScope.overwrite_default_scope('mmseg'):
         result = inference_model(model, given)
@@ -257,13 +267,12 @@ def test_mmsegs_inference_and_pictures(model, kind, tmp_path):
         'x', image, result, draw_gt=False, with_labels=False, out_file=str(tmp_path / 'y.png')
     )
     drawn = cv2.imread(str(tmp_path / 'y.png'))
-    assert np.array_equal(drawn[..., 2] == 220, saliency[0].numpy() > 0.5)
+    assert np.array_equal(drawn[..., 2] == 220, saliency[0].cpu().numpy() > 0.5)
     small.dump(tmp_path / 'small.py')
     torch.save(
         dict(state_dict=model.state_dict(), meta=dict(dataset_meta=SaliencyDataset.METAINFO)),
         tmp_path / 'x.pth',
     )
-    inferencer = MMSegInferencer(str(tmp_path / 'small.py'), str(tmp_path / 'x.pth'), device='cpu')
+    inferencer = MMSegInferencer(str(tmp_path / 'small.py'), str(tmp_path / 'x.pth'), device=device)
     found = inferencer(given, return_datasamples=True)
-    torch.testing.assert_close(found.seg_logits.data, saliency)
-    model.cfg = small
+    assert_close(found.seg_logits.data.to(device), saliency)

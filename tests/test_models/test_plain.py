@@ -5,7 +5,7 @@ import io
 
 import pytest
 import torch
-from helpers import randomize
+from helpers import GPU, assert_close, randomize
 from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 from networks import NETWORKS
 from torch import nn
@@ -42,6 +42,26 @@ def loss(network, x):
 
 def convs(network):
     return [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+
+
+@pytest.mark.parametrize('device', [pytest.param('cuda', marks=GPU)])
+@every_network
+def test_computes_on_a_gpu_what_it_does_on_a_cpu(name, device):
+    network = build(name)
+    on_gpu = copy.deepcopy(network).to(device)
+    x = image(name)
+    with torch.no_grad():
+        outs = feature_maps(on_gpu(x.to(device)))
+        expected = feature_maps(network.double()(x.double()))
+    assert_close(outs, [out.to(device, torch.float32) for out in expected])
+
+    on_gpu.double()  # in which no ReLU's argument changes its sign
+    for each in (network, on_gpu):
+        loss(each.train(), x.to(next(each.parameters()))).backward()
+    theirs = dict(network.named_parameters())
+    for key, parameter in on_gpu.named_parameters():
+        assert_close(parameter.grad.cpu(), theirs[key].grad)
+    assert_close([v.cpu() for v in on_gpu.state_dict().values()], network.state_dict().values())
 
 
 @both_modes

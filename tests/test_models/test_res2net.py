@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 import torchvision
-from helpers import randomize
+from helpers import assert_close, each_on_a_cpu, on_every_device, randomize
 from mmengine.model import revert_sync_batchnorm
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
@@ -31,8 +31,8 @@ def image(*size):
     return torch.rand(*size, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize('name', NETWORKS)
-def test_equals_timm_with_the_same_weights(name, tmp_path):
+@each_on_a_cpu('name', NETWORKS, ['res2net50_26w_4s', 'res2net50_14w_8s', 'res2next50', 'res2net50d'])
+def test_equals_timm_with_the_same_weights(name, device, tmp_path):
     arguments, _ = NETWORKS[name]
     theirs = randomize(timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4)))
     torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
@@ -40,15 +40,15 @@ def test_equals_timm_with_the_same_weights(name, tmp_path):
         **arguments, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'timm.pth'))
     ).eval()
     ours.init_weights()
-    x = image(1, 3, 75, 98)  # odd sizes: padding and ceil_mode show
+    x = image(1, 3, 75, 98).to(device)  # odd sizes: padding and ceil_mode show
     with torch.no_grad():
-        for a, b in zip(ours(x), theirs(x), strict=True):
-            assert torch.equal(a, b)
+        assert_close(ours.to(device)(x), theirs.to(device)(x), exact=True)
 
 
+@on_every_device
 @pytest.mark.parametrize('output_stride', [8, 16])
 @pytest.mark.parametrize('name', ['res2net50_26w_4s', 'res2next50'])
-def test_dilated_networks_equal_timm(name, output_stride):
+def test_dilated_networks_equal_timm(name, output_stride, device):
     dilations = {16: (1, 1, 1, 2), 8: (1, 1, 2, 4)}[output_stride]
     ours = Res2Net(
         **NETWORKS[name][0],
@@ -58,9 +58,9 @@ def test_dilated_networks_equal_timm(name, output_stride):
     ).eval()
     theirs = randomize(timm.create_model(name, output_stride=output_stride, num_classes=0))
     ours.load_state_dict(theirs.state_dict())
-    x = image(1, 3, 64, 64)
+    x = image(1, 3, 64, 64).to(device)
     with torch.no_grad():
-        assert torch.equal(ours(x)[-1], theirs.forward_features(x))
+        assert_close(ours.to(device)(x)[-1], theirs.to(device).forward_features(x), exact=True)
 
 
 @pytest.mark.parametrize('name', NETWORKS)
@@ -81,7 +81,8 @@ def test_parameter_count_of_18w6s_and_18w4s():
         assert sum(p.numel() for p in network.parameters()) + 2048 * 1000 + 1000 == published
 
 
-def test_mmdet_variant_equals_mmdet():
+@on_every_device
+def test_mmdet_variant_equals_mmdet(device):
     pytest.importorskip('mmdet')
     from mmdet.models.backbones import Res2Net as MMDetRes2Net
 
@@ -89,17 +90,17 @@ def test_mmdet_variant_equals_mmdet():
     ours = Res2Net(depth=50, pool_at_stride_1=False, **V1B).eval()
     missing, unexpected = ours.load_state_dict(theirs.state_dict())
     assert not missing and not unexpected
-    x = image(1, 3, 75, 98)
+    ours, theirs, x = ours.to(device), theirs.to(device), image(1, 3, 75, 98).to(device)
     with torch.no_grad():
-        for a, b in zip(ours(x), theirs(x), strict=True):
-            torch.testing.assert_close(a, b)
+        assert_close(ours(x), theirs(x))
         # The default is the authors' network, which differs from the first stage on.
-        exact = Res2Net(depth=50, **V1B).eval()
+        exact = Res2Net(depth=50, **V1B).eval().to(device)
         exact.load_state_dict(theirs.state_dict())
         assert (exact(x)[0] - theirs(x)[0]).abs().max() > 1e-3
 
 
-def test_dilated_v1b_equals_mmdets():
+@on_every_device
+def test_dilated_v1b_equals_mmdets(device):
     # timm puts a 2x2 pooling into the dilated projection, which the authors' v1b hasn't.
     pytest.importorskip('mmdet')
     from mmdet.models.backbones import Res2Net as MMDetRes2Net
@@ -108,24 +109,23 @@ def test_dilated_v1b_equals_mmdets():
     theirs = randomize(MMDetRes2Net(scales=4, base_width=26, **dilated))
     ours = Res2Net(pool_at_stride_1=False, **V1B, **dilated).eval()
     ours.load_state_dict(theirs.state_dict())
-    x = image(1, 3, 64, 64)
+    x = image(1, 3, 64, 64).to(device)
     with torch.no_grad():
-        for a, b in zip(ours(x), theirs(x), strict=True):
-            torch.testing.assert_close(a, b)
+        assert_close(ours.to(device)(x), theirs.to(device)(x))
 
 
+@on_every_device
 @pytest.mark.parametrize('deep', [False, True])
-def test_equals_mmpretrain(deep):
+def test_equals_mmpretrain(deep, device):
     pytest.importorskip('mmpretrain')
     from mmpretrain.models.backbones import Res2Net as MMPretrainRes2Net
 
     theirs = randomize(MMPretrainRes2Net(depth=50, deep_stem=deep, avg_down=deep, out_indices=(0, 1, 2, 3)))
     ours = Res2Net(depth=50, deep_stem=deep, avg_down=deep).eval()
     ours.load_state_dict(theirs.state_dict())
-    x = image(1, 3, 75, 98)
+    x = image(1, 3, 75, 98).to(device)
     with torch.no_grad():
-        for a, b in zip(ours(x), theirs(x), strict=True):
-            torch.testing.assert_close(a, b)
+        assert_close(ours.to(device)(x), theirs.to(device)(x))
 
 
 @pytest.mark.parametrize(
@@ -222,14 +222,15 @@ def test_every_parameter_learns():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
+@on_every_device
 @pytest.mark.parametrize('frozen_stages', [-1, 0, 1, 4])
 @pytest.mark.parametrize('deep', [False, True])
-def test_frozen_stages_neither_learn_nor_update_statistics(frozen_stages, deep):
-    network = Res2Net(**TINY, deep_stem=deep, frozen_stages=frozen_stages)
+def test_frozen_stages_neither_learn_nor_update_statistics(frozen_stages, deep, device):
+    network = Res2Net(**TINY, deep_stem=deep, frozen_stages=frozen_stages).to(device)
     network.train()
     before = copy.deepcopy(network.state_dict())
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    out = sum(out.square().mean() for out in network(image(2, 3, 64, 64)))
+    out = sum(out.square().mean() for out in network(image(2, 3, 64, 64).to(device)))
     if out.requires_grad:
         out.backward()
         optimizer.step()
@@ -249,18 +250,19 @@ def test_norm_eval_keeps_statistics_but_learns():
     assert network.bn1.weight.grad is not None
 
 
-def test_checkpointing_gives_equal_gradients():
+@on_every_device
+def test_checkpointing_gives_equal_gradients(device):
     plain = Res2Net(**TINY, zero_init_residual=False)
     plain.init_weights()
     recomputing = Res2Net(**TINY, with_cp=True)
     recomputing.load_state_dict(plain.state_dict())
     gradients = []
     for network in (plain, recomputing):
-        x = image(2, 3, 64, 64).requires_grad_()
+        network.to(device, torch.float64)
+        x = image(2, 3, 64, 64).to(device, torch.float64).requires_grad_()
         sum(out.square().mean() for out in network(x)).backward()
         gradients.append([x.grad] + [p.grad for p in network.parameters()])
-    for a, b in zip(*gradients, strict=True):
-        torch.testing.assert_close(a, b)
+    assert_close(*gradients)
 
 
 def test_zero_init_residual_starts_blocks_as_the_identity():
@@ -273,17 +275,16 @@ def test_zero_init_residual_starts_blocks_as_the_identity():
     assert learning.layer4[1].bn3.weight.eq(1).all()
 
 
-@pytest.mark.parametrize('arguments', [dict(), V1B, dict(with_se=True), dict(groups=2)])
-def test_exports_with_dynamic_sizes(arguments):
-    network = randomize(Res2Net(**TINY, **arguments))
+@each_on_a_cpu('arguments', [dict(), V1B, dict(with_se=True), dict(groups=2)], [V1B])
+def test_exports_with_dynamic_sizes(arguments, device):
+    network = randomize(Res2Net(**TINY, **arguments)).to(device)
     sizes = {
         2: 32 * torch.export.Dim('h', min=2, max=64),
         3: 32 * torch.export.Dim('w', min=2, max=64),
     }
-    exported = torch.export.export(network, (image(1, 3, 64, 96),), dynamic_shapes=(sizes,))
-    x = image(1, 3, 160, 64)
-    for a, b in zip(exported.module()(x), network(x), strict=True):
-        torch.testing.assert_close(a, b)
+    exported = torch.export.export(network, (image(1, 3, 64, 96).to(device),), dynamic_shapes=(sizes,))
+    x = image(1, 3, 160, 64).to(device)
+    assert_close(exported.module()(x), network(x))
 
 
 def test_traces():
@@ -294,8 +295,9 @@ def test_traces():
         torch.testing.assert_close(a, b)
 
 
+@on_every_device
 @pytest.mark.parametrize('kind', ['DCN', 'DCNv2'])
-def test_deformable_convolution_begins_as_the_plain_one(kind, tmp_path):
+def test_deformable_convolution_begins_as_the_plain_one(kind, device, tmp_path):
     plain = randomize(Res2Net(**TINY))
     torch.save(plain.state_dict(), tmp_path / 'plain.pth')
     network = Res2Net(
@@ -307,18 +309,20 @@ def test_deformable_convolution_begins_as_the_plain_one(kind, tmp_path):
     network.init_weights()
     assert not hasattr(network.layer1[0].convs[0], 'conv_offset')
     assert all(hasattr(conv, 'conv_offset') for block in network.layer4 for conv in block.convs)
-    x = image(1, 3, 96, 128)
-    for a, b in zip(network(x), plain(x), strict=True):
+    x = image(1, 3, 96, 128).to(device)
+    for a, b in zip(network.to(device)(x), plain.to(device)(x), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+@on_every_device
 @pytest.mark.parametrize('kind', ['DCN', 'DCNv2'])
-def test_deformable_convolution_learns_its_offsets(kind):
+def test_deformable_convolution_learns_its_offsets(kind, device):
     network = Res2Net(**TINY, dcn=dict(type=kind), stage_with_dcn=(True,) * 4, zero_init_residual=False)
     network.init_weights()
+    network.to(device)
     offset = network.layer2[0].convs[0].conv_offset
     assert not offset.weight.any() and not offset.bias.any()
-    network(image(2, 3, 96, 128))[-1].square().mean().backward()
+    network(image(2, 3, 96, 128).to(device))[-1].square().mean().backward()
     assert offset.weight.grad.abs().sum() > 0
 
 
@@ -362,7 +366,8 @@ def test_sync_bn():
 
 
 class TestRes2Layer:
-    def test_continues_the_backbone_exactly(self, tmp_path):
+    @on_every_device
+    def test_continues_the_backbone_exactly(self, device, tmp_path):
         whole = randomize(Res2Net(depth=50, **V1B))
         torch.save({'state_dict': whole.state_dict()}, tmp_path / 'whole.pth')
         init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'whole.pth'))
@@ -370,9 +375,10 @@ class TestRes2Layer:
         head = Res2Layer(depth=50, stage=3, avg_down=True, init_cfg=init_cfg).eval()
         backbone.init_weights()
         head.init_weights()
-        x = image(1, 3, 75, 98)
+        x = image(1, 3, 75, 98).to(device)
         with torch.no_grad():
-            assert torch.equal(head(backbone(x)[0]), whole(x)[-1])
+            out = head.to(device)(backbone.to(device)(x)[0])
+            assert_close(out, whole.to(device)(x)[-1], exact=True)
 
     def test_is_registered_and_keeps_its_statistics(self):
         from mmengine.registry import MODELS
@@ -396,6 +402,7 @@ def test_builds_by_name_in_every_toolbox(scope):
     assert isinstance(registry.MODELS.build(dict(type='res2net_mm.Res2Net', **TINY)), Res2Net)
 
 
+@on_every_device
 @pytest.mark.parametrize(
     'name, arguments',
     [
@@ -403,29 +410,28 @@ def test_builds_by_name_in_every_toolbox(scope):
         ('resnext50_32x4d', dict(base_width=4, groups=32)),
     ],
 )
-def test_scale_1_is_resnet_with_torchvisions_weights(name, arguments, tmp_path):
+def test_scale_1_is_resnet_with_torchvisions_weights(name, arguments, device, tmp_path):
     theirs = randomize(torchvision.models.get_model(name))
     torch.save(theirs.state_dict(), tmp_path / 'resnet.pth')
     pretrained = dict(type='Pretrained', checkpoint=str(tmp_path / 'resnet.pth'))
     ours = Res2Net(scales=1, **arguments, out_stem=True, init_cfg=pretrained).eval()
     ours.init_weights()
-    x = image(2, 3, 75, 98)
+    ours, theirs, x = ours.to(device), theirs.to(device), image(2, 3, 75, 98).to(device)
     layers = ['relu', 'layer1', 'layer2', 'layer3', 'layer4']
     with torch.no_grad():
         expected = create_feature_extractor(theirs, layers)(x)
-        for a, name in zip(ours(x), layers, strict=True):
-            assert torch.equal(a, expected[name])
+        assert_close(ours(x), [expected[name] for name in layers], exact=True)
 
 
+@on_every_device
 @pytest.mark.parametrize('fused', [False, True])
-def test_the_stems_output_comes_first(fused):
-    network = randomize(Res2Net(**TINY, out_indices=(1, 3), out_stem=True))
-    x = image(1, 3, 65, 98)
+def test_the_stems_output_comes_first(fused, device):
+    network = randomize(Res2Net(**TINY, out_indices=(1, 3), out_stem=True)).to(device)
+    x = image(1, 3, 65, 98).to(device)
     with torch.no_grad():
         stem, *stages = (fuse(copy.deepcopy(network)) if fused else network)(x)
         assert network.out_channels == tuple(out.shape[1] for out in (stem, *stages)) == (16, 128, 512)
         assert network.out_strides == (2, 8, 32) and stem.shape[2:] == (33, 49)
-        torch.testing.assert_close(stem, network.relu(network.bn1(network.conv1(x))))
+        assert_close(stem, network.relu(network.bn1(network.conv1(x))))
         network.out_stem = False
-        for a, b in zip(stages, network(x), strict=True):
-            torch.testing.assert_close(a, b)
+        assert_close(stages, network(x))
