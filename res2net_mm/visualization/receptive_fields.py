@@ -96,7 +96,7 @@ def measure(network: nn.Module, blocks: dict[str, Bottle2neck], images: Tensor) 
         images (Tensor): Its input, (N, C, H, W).
 
     Returns:
-        dict[str, list[Split]]: Each block's splits, in the order of its channels.
+        dict[str, list[Split]]: Each block's splits, in the order of its channels, on the CPU.
     """
     inputs, outputs, hooks = {}, {}, []
     for name, block in blocks.items():
@@ -119,8 +119,8 @@ def measure(network: nn.Module, blocks: dict[str, Bottle2neck], images: Tensor) 
         for index, y, theory in zip(indices, ys, theoretical_sides(block)):
             center = y[:, :, y.shape[2] // 2, y.shape[3] // 2].sum()
             gradients = torch.autograd.grad(center, (inputs[name], images), retain_graph=True)
-            sizes = (_around(gradient, y.shape) for gradient in gradients)
-            fields[name].append(Split(index, y[0].detach().mean(0), *sizes, theory))
+            sizes = (_around(gradient, y.shape).cpu() for gradient in gradients)
+            fields[name].append(Split(index, y[0].detach().mean(0).cpu(), *sizes, theory))
     return fields
 
 
