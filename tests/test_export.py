@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from helpers import randomize
+from helpers import each_on_a_cpu, randomize
 from mmengine.config import Config
 
 from res2net_mm.checkpoints import CheckpointError
@@ -50,17 +50,18 @@ def maps(out):
     return out if isinstance(out, (list, tuple)) else (out,)
 
 
-def assert_same(run, network, channels):
+def assert_same(run, network, channels, device):
+    network.to(device)
     for n, height, width in ((3, 64, 33), (1, 57, 102)):
         x = torch.rand(n, channels, height, width, generator=torch.Generator().manual_seed(1))
         with torch.no_grad():
-            outs, expected = maps(run(x)), maps(network(x))
+            outs, expected = maps(run(x)), maps(network(x.to(device)))
         for a, b in zip(outs, expected, strict=True):
-            assert (torch.as_tensor(a) - b).abs().max() <= 1e-4 * b.abs().max()
+            assert (torch.as_tensor(a) - b.cpu()).abs().max() <= 1e-4 * b.abs().max()
 
 
-@pytest.mark.parametrize('name', NETWORKS)
-def test_files_compute_what_the_network_does(name, tmp_path, monkeypatch):
+@each_on_a_cpu('name', NETWORKS, ['Res2Net', 'DLA'])
+def test_files_compute_what_the_network_does(name, device, tmp_path, monkeypatch):
     monkeypatch.setattr(module, '_trace', functools.cache(module._trace))  # one for both files
     torch.manual_seed(0)
     network = randomize(NETWORKS[name]())
@@ -73,13 +74,13 @@ def test_files_compute_what_the_network_does(name, tmp_path, monkeypatch):
     assert [node.name for node in session.get_outputs()] == list(found)
     (given,) = session.get_inputs()
     assert given.name == 'input' and given.shape == ['batch', channels, 'height', 'width']
-    assert_same(lambda x: session.run(None, {'input': x.numpy()}), network, channels)
+    assert_same(lambda x: session.run(None, {'input': x.numpy()}), network, channels, device)
 
     difference, again = export(fused, tmp_path / 'x.pt2', METADATA)
     assert difference < 1e-5 and again == found
     extra = {'metadata.json': ''}
     program = torch.export.load(tmp_path / 'x.pt2', extra_files=extra)
-    assert_same(program.module(), network, channels)
+    assert_same(program.module(), network, channels, device)
 
     strides = ', '.join(str(stride) for _, stride in found.values())
     metadata = dict(METADATA, network=type(network).__name__, strides=strides)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import on_every_device
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -52,57 +53,61 @@ print(cfg.model.type, weights)
     assert result.stdout == 'MaskRCNN None\n', result.stderr
 
 
-def test_detectors(tmp_path):
+@on_every_device
+def test_detectors(device, tmp_path):
     from mmdet.apis import DetInferencer, inference_detector, init_detector
 
     name, checkpoint = 'res2net_mm::faster_rcnn_r2n50_fpn_coco.py', str(tmp_path / 'model.pth')
-    model = init_detector(name, None, device='cpu')
+    model = init_detector(name, None, device=device)
     assert type(model.backbone).__module__ == 'res2net_mm.models.res2net'
     torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=model.dataset_meta)), checkpoint)
     image = IMAGE[:4]  # it is enlarged until one of its sides is that of COCO's images
-    sample = inference_detector(init_detector(name, checkpoint, device='cpu'), image)
-    (result,) = DetInferencer(name, checkpoint, device='cpu', show_progress=False)(image)['predictions']
+    sample = inference_detector(init_detector(name, checkpoint, device=device), image)
+    (result,) = DetInferencer(name, checkpoint, device=device, show_progress=False)(image)['predictions']
     assert set(result) == {'bboxes', 'scores', 'labels'}
-    np.testing.assert_allclose(result['scores'], sample.pred_instances.scores, rtol=1e-5)
+    np.testing.assert_allclose(result['scores'], sample.pred_instances.scores.cpu(), rtol=1e-5)
     with pytest.raises(UserError, match='Did you mean .*faster_rcnn_r2n50_fpn_coco.py'):
         DetInferencer('res2net_mm::faster_rcnn_r2n50_fpm_coco.py', checkpoint, device='cpu')
     with pytest.raises(ValueError, match='Cannot find model: nothing in mmdet'):
         DetInferencer('nothing', checkpoint, device='cpu')
 
 
-def test_segmentors(tmp_path):
+@on_every_device
+def test_segmentors(device, tmp_path):
     from mmseg.apis import MMSegInferencer, inference_model, init_model
 
     name, checkpoint = 'res2net_mm::deeplabv3plus_r2n50_voc12aug.py', str(tmp_path / 'model.pth')
-    model = init_model(name, None, device='cpu')
+    model = init_model(name, None, device=device)
     meta = dict(dataset_meta=dict(classes=['x'] * 21, palette=[[0, 0, 0]] * 21))
     torch.save(dict(state_dict=model.state_dict(), meta=meta), checkpoint)
-    labels = MMSegInferencer(name, checkpoint, device='cpu', show_progress=False)(IMAGE)['predictions']
-    sample = inference_model(init_model(name, checkpoint, device='cpu'), IMAGE)
+    labels = MMSegInferencer(name, checkpoint, device=device, show_progress=False)(IMAGE)['predictions']
+    sample = inference_model(init_model(name, checkpoint, device=device), IMAGE)
     assert labels.shape == (60, 80)
-    np.testing.assert_array_equal(labels, sample.pred_sem_seg.data[0])
+    np.testing.assert_array_equal(labels, sample.pred_sem_seg.data[0].cpu())
 
 
-def test_pose_estimators(tmp_path):
+@on_every_device
+def test_pose_estimators(device, tmp_path):
     from mmpose.apis import inference_topdown, init_model
     from mmpose.apis.inferencers import Pose2DInferencer
 
     name, checkpoint = 'res2net_mm::simplebaseline_r2n50_coco.py', str(tmp_path / 'model.pth')
-    model = init_model(name, None, device='cpu')
+    model = init_model(name, None, device=device)
     torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=model.dataset_meta)), checkpoint)
-    inferencer = Pose2DInferencer(name, checkpoint, device='cpu', det_model='whole_image')
+    inferencer = Pose2DInferencer(name, checkpoint, device=device, det_model='whole_image')
     ((person,),) = next(inferencer(IMAGE))['predictions']
-    (sample,) = inference_topdown(init_model(name, checkpoint, device='cpu'), IMAGE)
+    (sample,) = inference_topdown(init_model(name, checkpoint, device=device), IMAGE)
     np.testing.assert_allclose(person['keypoints'], sample.pred_instances.keypoints[0], rtol=1e-5)
 
 
-def test_classifiers(tmp_path):
+@on_every_device
+def test_classifiers(device, tmp_path):
     from mmpretrain import ImageClassificationInferencer, get_model
 
     name, checkpoint = 'res2net_mm::imagenet/r2n50_imagenet.py', str(tmp_path / 'model.pth')
     torch.save(dict(state_dict=get_model(name).state_dict()), checkpoint)
     with DefaultScope.overwrite_default_scope('mmpretrain'):  # other toolboxes' inferencers leave theirs
-        (result,) = ImageClassificationInferencer(name, checkpoint, device='cpu')(IMAGE)
-        (expected,) = ImageClassificationInferencer(get_model(name, checkpoint))(IMAGE)
+        (result,) = ImageClassificationInferencer(name, checkpoint, device)(IMAGE)
+        (expected,) = ImageClassificationInferencer(get_model(name, checkpoint, device))(IMAGE)
     np.testing.assert_allclose(result['pred_scores'], expected['pred_scores'], rtol=1e-5)
     assert len(result['pred_scores']) == 1000

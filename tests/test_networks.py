@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import each_on_a_cpu
 from make_data import COUNTS, make_demo_data
 from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
@@ -72,9 +73,9 @@ def demo_root(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize('name', NETWORKS)
+@each_on_a_cpu('name', NETWORKS, ['Res2Net-50', 'Res2Net-DLA-60', 'bLRes2Net-50', 'Res2NeXt-29'])
 @pytest.mark.parametrize('method', ['Faster R-CNN', 'DeepLabv3+'])
-def test_learns_from_the_demo_data_and_predicts(method, name, demo_root):
+def test_learns_from_the_demo_data_and_predicts(method, name, device, demo_root):
     torch.manual_seed(0)
     cfg = configured(method, name, demo_root)
     segments = method == 'DeepLabv3+'
@@ -89,7 +90,7 @@ def test_learns_from_the_demo_data_and_predicts(method, name, demo_root):
                 if transform.type == 'Resize':
                     transform.scale = (64, 64)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        model = MODELS.build(cfg.model)
+        model = MODELS.build(cfg.model).to(device)
         train, test = (DATASETS.build(cfg[f'{phase}_dataloader'].dataset) for phase in ('train', 'test'))
         optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
         images = pseudo_collate([train[0], train[1]])
@@ -111,7 +112,7 @@ def test_learns_from_the_demo_data_and_predicts(method, name, demo_root):
         assert not torch.equal(before[key], model.backbone.state_dict()[key]), key
 
     model.eval()
-    maps = [m.shape[2:] for m in model.backbone(torch.zeros(1, 3, 64, 96))]
+    maps = [m.shape[2:] for m in model.backbone(torch.zeros(1, 3, 64, 96, device=device))]
     with torch.no_grad():
         (result,) = model.test_step(pseudo_collate([test[0]]))
     if segments:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers import on_every_device
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
@@ -157,11 +158,11 @@ def maps():
     return {f'{p}_{m}': (predictions[p], masks[m] > 128) for p in predictions for m in masks}
 
 
-def sample(saliency, mask, name='A'):
+def sample(saliency, mask, name='A', device='cpu'):
     """What mmseg's model gives of it."""
     return dict(
-        seg_logits=dict(data=torch.from_numpy(saliency)[None].float() / 255),
-        gt_sem_seg=dict(data=torch.from_numpy(mask)[None].long()),
+        seg_logits=dict(data=torch.from_numpy(saliency)[None].float().to(device) / 255),
+        gt_sem_seg=dict(data=torch.from_numpy(mask)[None].long().to(device)),
         dataset=name,
     )
 
@@ -207,11 +208,12 @@ def test_metrics_are_pysodmetrics(name):
     assert measured == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_map_by_hand():
+@on_every_device
+def test_a_map_by_hand(device):
     """Eight pixels, three of them salient; at 255 one is found and one is wrong."""
     mask = np.array([[1, 1, 1, 0], [0, 0, 0, 0]], bool)
     saliency = np.array([[255, 100, 0, 255], [0, 0, 0, 0]], np.uint8)
-    measured = evaluate([sample(saliency, mask)])
+    measured = evaluate([sample(saliency, mask, device=device)])
     at_100 = 1.3 * (2 / 3) * (2 / 3) / (0.3 * (2 / 3) + 2 / 3)
     assert measured['A/max_F'] == pytest.approx(at_100) == pytest.approx(2 / 3)
     assert measured['A/MAE'] == pytest.approx((155 / 255 + 1 + 1) / 8)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import randomize
+from helpers import on_every_device, randomize
 from mmengine.config import Config
 from torch import nn
 
@@ -20,15 +20,18 @@ from res2net_mm.visualization.receptive_fields import (
 TINY = dict(base_channels=16, base_width=8)
 
 
-def fields(build, *names, size=96):
+def fields(build, *names, size=96, device='cpu'):
     torch.manual_seed(0)
-    network = randomize(build())
-    return measure(network, find_blocks(network, names or None), torch.randn(2, 3, size, size))
+    # In float64 what a GPU's algorithms leave outside of a field is nothing.
+    network = randomize(build()).to(device, torch.float64)
+    images = torch.randn(2, 3, size, size).to(device, torch.float64)
+    return measure(network, find_blocks(network, names or None), images)
 
 
-def test_the_fields_of_splits_grow_within_a_block_but_not_within_a_first_one():
+@on_every_device
+def test_the_fields_of_splits_grow_within_a_block_but_not_within_a_first_one(device):
     found = fields(lambda: Res2Net(depth=(2, 2), num_stages=2, out_indices=(1,), scales=4, **TINY),
-                   'layer1.0', 'layer1.1', 'layer2.0', 'layer2.1')  # fmt: skip
+                   'layer1.0', 'layer1.1', 'layer2.0', 'layer2.1', device=device)  # fmt: skip
     for name in ('layer1.1', 'layer2.1'):  # in the order of the channels: the last split has no convolution
         assert [split.index for split in found[name]] == [2, 3, 4, 1]
         assert [side(split.in_block, 1) for split in found[name]] == [3, 5, 7, 1]
@@ -156,9 +159,11 @@ def model(request, tmp_path):
     return grad_cam.ClassScores(cfg, str(tmp_path / 'x.pth'))
 
 
-def test_maps_are_what_grad_cam_is_defined_as(model, tmp_path):
+@on_every_device
+def test_maps_are_what_grad_cam_is_defined_as(model, device, tmp_path):
     from res2net_mm.visualization.grad_cam import grad_cam
 
+    model.model.to(device)
     path = image(tmp_path / 'x.png')
     picture, cam, index = grad_cam(model, path)
     height, width = picture.shape[:2]
@@ -176,11 +181,12 @@ def test_maps_are_what_grad_cam_is_defined_as(model, tmp_path):
     assert index == scores.argmax() or hasattr(model.model, 'decode_head')
     expected = (weights[:, None, None] * a[0]).sum(0).relu().detach()
     expected = nn.functional.interpolate(expected[None, None], inputs.shape[2:], mode='bilinear')[0, 0]
-    expected = expected[:height, :width]
+    expected = expected[:height, :width].cpu()
     assert torch.corrcoef(torch.stack([torch.from_numpy(cam).flatten(), expected.flatten()]))[0, 1] > 0.999
 
     last = model.find_layer('backbone.layer2.0')
-    assert torch.equal(torch.from_numpy(grad_cam(model, path, index, [last])[1]), torch.from_numpy(cam))
+    again = grad_cam(model, path, index, [last])[1]
+    assert again == pytest.approx(cam, rel=0, abs=0 if device == 'cpu' else 1e-5)
     frozen = model.find_layer('backbone.layer1')
     assert grad_cam(model, path, index, [frozen])[1].any()
     mean = grad_cam(model, path, index, [frozen, last])[1]

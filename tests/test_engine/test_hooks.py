@@ -4,6 +4,7 @@ import types
 
 import pytest
 import torch
+from helpers import assert_close, on_every_device
 from networks import NETWORKS
 from torch import nn
 
@@ -17,15 +18,19 @@ def runner():
     return types.SimpleNamespace(model=model)
 
 
-def test_channels_last_inside_channels_first_outside(runner):
+@on_every_device
+def test_channels_last_inside_channels_first_outside(runner, device):
+    x = torch.rand(2, 3, 64, 64).to(device, torch.float64)
+    expected = runner.model.to(device, torch.float64)['backbone'](x)
     ChannelsLastHook().before_train(runner)
     network, neck = runner.model['backbone'], runner.model['neck']
     assert network.conv1.weight.is_contiguous(memory_format=torch.channels_last)
     assert neck.weight.is_contiguous()
     inside = []
     network.layer1.register_forward_hook(lambda module, args, out: inside.append(out))
-    outs = network(torch.rand(2, 3, 64, 64))
+    outs = network(x)
     assert all(out.is_contiguous() for out in outs)
+    assert_close(outs, expected)
     assert inside[0].is_contiguous(memory_format=torch.channels_last) and not inside[0].is_contiguous()
 
 

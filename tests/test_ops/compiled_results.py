@@ -70,16 +70,16 @@ def cases() -> dict:
     return called
 
 
-def results(op, tensors, arguments) -> list[np.ndarray]:
+def results(op, tensors, arguments, device='cpu') -> list[np.ndarray]:
     """What an op gives, and the gradients of all tensors that have one, for the same random gradient."""
     differentiable = op not in (mmcv.ops.nms, mmcv.ops.soft_nms, mmcv.ops.nms_match)
-    tensors = [x.clone().requires_grad_(differentiable) for x in tensors]
+    tensors = [x.clone().to(device).requires_grad_(differentiable) for x in tensors]
     out = op(*tensors, *arguments)
     if not differentiable:
-        return [x.numpy() for x in out]
+        return [x.cpu().numpy() for x in out]
     grad = np.random.default_rng(1).normal(size=tuple(out.shape))
-    out.backward(torch.tensor(grad, dtype=out.dtype))
-    return [out.detach().numpy(), *(x.grad.numpy() for x in tensors if x.grad is not None)]
+    out.backward(torch.tensor(grad).to(out))
+    return [x.cpu().numpy() for x in (out.detach(), *(x.grad for x in tensors)) if x is not None]
 
 
 if __name__ == '__main__':

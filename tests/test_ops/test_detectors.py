@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers import on_every_device
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData
@@ -60,7 +61,9 @@ def samples():
     return dict(inputs=images, data_samples=found)
 
 
-def test_a_training_step_and_a_prediction(detector):
+@on_every_device
+def test_a_training_step_and_a_prediction(detector, device):
+    detector.to(device)
     losses, _ = detector.parse_losses(
         detector(**detector.data_preprocessor(samples(), training=True), mode='loss')
     )

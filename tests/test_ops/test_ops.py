@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from compiled_results import FILE, cases, results
+from helpers import GPU, on_every_device
 from mmcv import _ext
 from torch.nn import functional as F
 
@@ -31,9 +32,10 @@ def random(*shape, seed=0, dtype=torch.float32):
 # ---- the numbers of compiled mmcv
 
 
+@on_every_device
 @pytest.mark.parametrize('name', CASES)
-def test_equals_compiled_mmcv(name):
-    ours = results(*CASES[name])
+def test_equals_compiled_mmcv(name, device):
+    ours = results(*CASES[name], device)
     theirs = [COMPILED[f'{name}/{i}'] for i in range(len(ours))]
     assert f'{name}/{len(ours)}' not in COMPILED
     for a, b in zip(ours, theirs):
@@ -329,15 +331,14 @@ def test_channels_last(name):
         torch.testing.assert_close(a, b)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.parametrize('device', [pytest.param('cuda', marks=GPU)])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize('name', CALLS)
-def test_a_gpu_gives_the_same(name, dtype):
+def test_a_gpu_gives_the_same(name, dtype, device):
     expected = with_gradients(name, [x.to(dtype).float() for x in CALLS[name][1]])
     for memory_format in (torch.preserve_format, torch.channels_last):
         tensors = [
-            x.to('cuda', dtype, memory_format=memory_format if x.dim() == 4 else torch.preserve_format)
+            x.to(device, dtype, memory_format=memory_format if x.dim() == 4 else torch.preserve_format)
             for x in CALLS[name][1]
         ]
         for a, b in zip(with_gradients(name, tensors), expected):
@@ -349,15 +350,14 @@ def test_a_gpu_gives_the_same(name, dtype):
             assert off.float().mean() <= allowed
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-def test_a_gpu_suppresses_the_same():
+@pytest.mark.parametrize('device', [pytest.param('cuda', marks=GPU)])
+def test_a_gpu_suppresses_the_same(device):
     corners = 500 * torch.rand(3000, 2, generator=torch.Generator().manual_seed(0))
     boxes = torch.cat([corners, corners + 60], dim=1)
     scores = torch.randperm(3000, generator=torch.Generator().manual_seed(1)) / 3000
     for op in (mmcv.ops.nms, mmcv.ops.soft_nms):
         dets, kept = op(boxes, scores, 0.5)
-        theirs = op(boxes.cuda(), scores.cuda(), 0.5)
+        theirs = op(boxes.to(device), scores.to(device), 0.5)
         assert theirs[0].is_cuda and theirs[1].tolist() == kept.tolist()
         torch.testing.assert_close(theirs[0].cpu(), dets)
 

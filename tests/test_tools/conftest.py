@@ -9,6 +9,8 @@ import pytest
 from make_data import COUNTS, make_demo_data
 
 ROOT = Path(__file__).parents[2]
+# A GPU's float32 is not to be TF32.
+SETTINGS = {'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', 'NVIDIA_TF32_OVERRIDE': '0'}
 TINY_CONFIG = """
 _base_ = '{root}/demo/configs/faster_rcnn_r2n50_fpn_coco.py'
 model = dict(
@@ -51,7 +53,7 @@ def run(tmp_path):
         return subprocess.run(
             [*command, str(ROOT / 'tools' / tool), *map(str, args)],
             cwd=tmp_path,
-            env={**os.environ, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', **environment},
+            env={**os.environ, **SETTINGS, **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -67,6 +69,7 @@ def trained(tiny_config, tmp_path_factory):
     folder = tmp_path_factory.mktemp('trained')
     result = subprocess.run(
         [sys.executable, ROOT / 'tools' / 'train.py', tiny_config, '--work-dir', folder / 'run'],
+        env={**os.environ, **SETTINGS},
         capture_output=True,
         text=True,
         timeout=300,

@@ -7,6 +7,7 @@ import pytest
 import torch
 from benchmark import measure, memory
 from benchmark_networks import BENCHMARKS, FROZEN, Benchmark, Candidate, ours
+from helpers import GPU
 from torch import nn
 
 from res2net_mm.errors import UserError
@@ -155,8 +156,7 @@ def test_kernels_are_counted_on_a_gpu_alone():
     assert benchmark.kernels(lambda: torch.ones(2) + 1, 'cpu') is None
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-def test_kernels():
-    x = torch.ones(2, device='cuda')
-    assert benchmark.kernels(lambda: (x + 1) * 2, 'cuda') == 2
+@pytest.mark.parametrize('device', [pytest.param('cuda', marks=GPU)])
+def test_kernels(device):
+    x = torch.ones(2, device=device)
+    assert benchmark.kernels(lambda: (x + 1) * 2, device) == 2

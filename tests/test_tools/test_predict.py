@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers import on_every_device
 from mmengine.registry import MODELS, DefaultScope
 from pages import Page, in_a_browser, shown_images
 
@@ -77,12 +78,13 @@ def models(tmp_path_factory):
     return models
 
 
-def load(models, task, **how):
-    return load_predictor(*models[task], OPTIONS.get(task), device='cpu', **how)
+def load(models, task, device='cpu', **how):
+    return load_predictor(*models[task], OPTIONS.get(task), device, **how)
 
 
-def test_boxes_and_masks(models):
-    predictor = load(models, 'boxes')
+@on_every_device
+def test_boxes_and_masks(models, device):
+    predictor = load(models, 'boxes', device)
     assert isinstance(predictor.inferencer.model.backbone, FusedBackbone)
     prediction = predictor(IMAGE, 0.0)
     assert prediction.picture.shape == (450, 600, 3) and prediction.picture.dtype == np.uint8  # enlarged
@@ -100,9 +102,10 @@ def test_boxes_and_masks(models):
     json.dumps(prediction.result)
 
 
-def test_fused_and_half_find_the_same(models):
+@on_every_device
+def test_fused_and_half_find_the_same(models, device):
     plain, fused, half = (
-        load(models, 'boxes', **how)(IMAGE, 0.0).result['scores']
+        load(models, 'boxes', device, **how)(IMAGE, 0.0).result['scores']
         for how in (dict(fused=False), {}, dict(half=True))
     )
     np.testing.assert_allclose(fused, plain, rtol=1e-3)
@@ -110,8 +113,9 @@ def test_fused_and_half_find_the_same(models):
     np.testing.assert_allclose(half, plain, rtol=0.05)
 
 
-def test_segments_bear_the_data_sets_names(models):
-    prediction = load(models, 'segments')(IMAGE, 0.3)
+@on_every_device
+def test_segments_bear_the_data_sets_names(models, device):
+    prediction = load(models, 'segments', device)(IMAGE, 0.3)
     assert prediction.picture.shape == (90, 120, 3)
     assert prediction.map.shape == (90, 120) and prediction.map.max() < 21
     assert sum(prediction.result.values()) == pytest.approx(1)
@@ -120,8 +124,9 @@ def test_segments_bear_the_data_sets_names(models):
     assert name in VOC  # not one of Cityscapes, which mmseg falls back to
 
 
-def test_saliency_is_a_gray_map_beside_the_image(models):
-    prediction = load(models, 'saliency')(IMAGE, 0.3)
+@on_every_device
+def test_saliency_is_a_gray_map_beside_the_image(models, device):
+    prediction = load(models, 'saliency', device)(IMAGE, 0.3)
     assert prediction.map.shape == (90, 120) and prediction.map.dtype == np.uint8
     assert len(np.unique(prediction.map)) > 2  # not cut at the threshold
     np.testing.assert_array_equal(prediction.picture[:, :120], IMAGE[..., ::-1])
@@ -129,8 +134,9 @@ def test_saliency_is_a_gray_map_beside_the_image(models):
     assert prediction.result['salient'] == pytest.approx(prediction.map.mean() / 255, abs=1e-6)
 
 
-def test_key_points_of_one_who_fills_the_image(models):
-    prediction = load(models, 'points')(IMAGE, 0.0)
+@on_every_device
+def test_key_points_of_one_who_fills_the_image(models, device):
+    prediction = load(models, 'points', device)(IMAGE, 0.0)
     (person,) = prediction.result
     assert np.shape(person['keypoints']) == (17, 2) and person['bbox'] == ([0.0, 0.0, 120.0, 90.0],)
     ((name, score),) = prediction.found
@@ -160,8 +166,9 @@ def test_a_detector_of_no_persons_is_refused(models):
         load(models, 'classes', detector=detector)
 
 
-def test_classes(models):
-    prediction = load(models, 'classes')(IMAGE[:24, :32], 0.3)
+@on_every_device
+def test_classes(models, device):
+    prediction = load(models, 'classes', device)(IMAGE[:24, :32], 0.3)
     assert min(prediction.picture.shape[:2]) == 224  # what is written on it can be read
     assert len(prediction.found) == 5
     assert prediction.found[0] == (prediction.result['pred_class'], prediction.result['pred_score'])

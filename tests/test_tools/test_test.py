@@ -4,6 +4,7 @@ import pickle
 
 import cv2
 import torch
+from helpers import ENVIRONMENT, on_every_device
 
 
 def test_prints_the_table_and_writes_predictions_and_pictures(trained, tiny_config, run, tmp_path):
@@ -45,19 +46,22 @@ test_evaluator = dict(_delete_=True, type='CocoMetric', ann_file='a.json', forma
     assert 'no metrics' not in result.stdout and 'OneDL' not in result.stdout
 
 
-def test_networks_are_fused_by_default_and_give_the_same_metrics(trained, tiny_config, run, tmp_path):
+@on_every_device
+def test_networks_are_fused_by_default_and_give_the_same_metrics(device, trained, tiny_config, run, tmp_path):
     work_dir, _ = trained
-    metrics = {}
-    for option in ('--no-fuse', '--work-dir', '--half'):
+    metrics, tolerances = {}, {'--no-fuse': 0, '--work-dir': 1e-4, '--half': 0.05}
+    if device == 'cuda':
+        tolerances['--cuda-graph'] = 1e-4
+    for option in tolerances:
         options = dict.fromkeys([option, '--work-dir', tmp_path / option.strip('-')])
-        result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', *options)
+        result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', *options, **ENVIRONMENT[device])
         assert result.returncode == 0, result.stderr[-3000:]
         (file,) = (tmp_path / option.strip('-')).glob('*/2*.json')
         metrics[option] = json.loads(file.read_text())
     for name, value in metrics['--no-fuse'].items():
         if name.startswith('coco/'):
-            assert abs(metrics['--work-dir'][name] - value) <= 1e-4
-            assert abs(metrics['--half'][name] - value) <= 0.05
+            for option, tolerance in tolerances.items():
+                assert abs(metrics[option][name] - value) <= tolerance, (option, name)
 
 
 def test_half_needs_fused_networks(trained, tiny_config, run):

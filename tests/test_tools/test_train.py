@@ -5,7 +5,7 @@ import stat
 
 import pytest
 import torch
-from helpers import COMPILED_OPS
+from helpers import COMPILED_OPS, ENVIRONMENT, GPU
 from mmengine.config import Config
 
 from res2net_mm.checkpoints import read_checkpoint
@@ -66,15 +66,27 @@ def test_resuming_a_missing_checkpoint(tiny_config, run, tmp_path):
     assert 'Traceback' not in result.stderr
 
 
-@pytest.mark.skipif(COMPILED_OPS, reason="mmcv's compiled ops have no bfloat16 on a CPU")
-def test_amp_on_a_cpu_trains_in_bfloat16(tiny_config, run, tmp_path):
-    result = run('train.py', tiny_config, '--work-dir', tmp_path / 'run', '--amp', CUDA_VISIBLE_DEVICES='')
+@pytest.mark.parametrize(
+    'device,wrapper',
+    [
+        pytest.param(
+            'cpu',
+            'res2net_mm.CPUAmpOptimWrapper',
+            marks=pytest.mark.skipif(COMPILED_OPS, reason="mmcv's compiled ops have no bfloat16 on a CPU"),
+        ),
+        pytest.param('cuda', 'AmpOptimWrapper', marks=GPU),
+    ],
+)
+def test_amp_trains_in_bfloat16_on_a_cpu_and_in_float16_on_a_gpu(device, wrapper, tiny_config, run, tmp_path):
+    result = run('train.py', tiny_config, '--work-dir', tmp_path / 'run', '--amp', **ENVIRONMENT[device])
     assert result.returncode == 0, result.stderr
-    assert dumped(tmp_path / 'run').optim_wrapper.type == 'res2net_mm.CPUAmpOptimWrapper'
+    assert dumped(tmp_path / 'run').optim_wrapper.type == wrapper
     train, _ = read_scalars(tmp_path / 'run')
     assert len(train) == 3 and all(r['loss'] == r['loss'] < 100 for r in train)
     state = read_checkpoint(tmp_path / 'run' / 'epoch_1.pth')['state_dict']
-    assert all(v.dtype != torch.bfloat16 for v in state.values())  # the weights stay in float32
+    assert not {torch.bfloat16, torch.float16} & {
+        v.dtype for v in state.values()
+    }  # the weights stay in float32
 
 
 def test_channels_last(trained, tiny_config, run, tmp_path):
