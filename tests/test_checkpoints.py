@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from helpers import randomize
+from helpers import assert_close, on_every_device, randomize
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -125,6 +125,19 @@ LAYOUTS = {
     },
     'before num_batches_tracked': lambda s: {k: v for k, v in s.items() if 'num_batches' not in k},
 }
+
+
+@on_every_device
+def test_weights_saved_on_one_device_give_their_outputs_on_another(device, tmp_path):
+    source = tiny().to(device)
+    torch.save(source.state_dict(), tmp_path / 'file.pth')
+    assert {value.device.type for value in read_checkpoint(tmp_path / 'file.pth').values()} == {'cpu'}
+    x = torch.rand(1, 3, 64, 96).to(device)
+    for before in ('cpu', device):
+        loaded = Res2Net(**TINY).to(before).eval()
+        load_pretrained(loaded, tmp_path / 'file.pth')
+        with torch.no_grad():
+            assert_close(loaded.to(device)(x), source(x), exact=True)
 
 
 @pytest.mark.parametrize('v1b', [False, True], ids=['v1', 'v1b'])

@@ -1,11 +1,9 @@
 """What ``tools/train.py`` and ``tools/test.py`` do, from their options to mmengine's Runner."""
 
-import errno
 import gc
 import logging
 import multiprocessing
 import os
-import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -20,7 +18,7 @@ from .. import checks, preflight
 from ..checkpoints import fetch, local_rank, read_training, safe_loading
 from ..config import load_config
 from ..datasets.images import name_bad_images
-from ..errors import UserError
+from ..errors import UserError, explain
 from ..results.metrics import print_metrics
 from . import options
 from .hooks import ChannelsLastHook, CompileHook, FuseHook
@@ -77,33 +75,6 @@ def _leave(message: str, code: int, always: bool = False) -> None:
     for child in multiprocessing.active_children():
         child.kill()  # a stopped data worker would be waited for without end
     sys.exit(code)
-
-
-# How errors of PyTorch's begin that are not this code's to mend, and what to say.
-KNOWN = {
-    r'DataLoader timed out': 'a data worker has not answered in time: it hangs, or its disk does. '
-    'To wait longer: --cfg-options train_dataloader.timeout=SECONDS (or val_, test_); '
-    'num_workers=0 persistent_workers=False shows where it hangs',
-    r'DataLoader worker \(pid\S* .*\) (is killed by signal: [^.]*|exited unexpectedly)': 'a data worker {0}: '
-    'if nobody sent that, for lack of memory; fewer train_dataloader.num_workers need less',
-    r'(CUDA|.*) out of memory': '{0} out of memory: a smaller train_dataloader.batch_size, --amp, or '
-    'model.backbone.with_cp=True needs less',
-    r'.*(Timed out waiting|Connection closed by peer|Connection reset by peer|operation timeout|'
-    r'Application timeout)': 'another process of this training has ended or does not answer ({0}); what it '
-    'printed says why. To wait longer: --cfg-options env_cfg.dist_cfg.timeout=SECONDS',
-}
-
-
-def explain(error: Exception) -> str | None:
-    """What to say of an error that comes from the machine; None if it is another one."""
-    if isinstance(error, OSError):
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.ENOTDIR):
-            return f'{error.strerror}: {error.filename or "a file could not be written"}'
-        return None
-    for pattern, text in KNOWN.items():
-        if found := re.match(pattern, str(error), re.DOTALL):
-            return text.format(*found.groups())
-    return None
 
 
 def prepare(config: str, work_dir: str | None, launcher: str, cfg_options: dict | None) -> Config:

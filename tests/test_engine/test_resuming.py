@@ -243,32 +243,6 @@ def test_one_training_in_a_work_directory(tmp_path):
         lock(tmp_path / 'file')
 
 
-@pytest.mark.parametrize(
-    'error, words',
-    [
-        (RuntimeError('DataLoader timed out after 4 seconds'), 'train_dataloader.timeout=SECONDS'),
-        (
-            RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. '),
-            'is killed by signal: Killed',
-        ),
-        (RuntimeError('DataLoader worker (pid(s) 7, 8) exited unexpectedly'), 'exited unexpectedly'),
-        (
-            torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB'),
-            'CUDA out of memory: a smaller',
-        ),
-        (RuntimeError('[x.cc:1] Connection closed by peer [::1]:7'), 'dist_cfg.timeout=SECONDS'),
-        (OSError(28, 'No space left on device', 'x.log'), 'No space left on device: x.log'),
-    ],
-)
-def test_errors_of_the_machine_are_explained(error, words):
-    assert words in tools.explain(error)
-
-
-def test_other_errors_are_not_explained_away():
-    assert tools.explain(RuntimeError('mat1 and mat2 shapes cannot be multiplied')) is None
-    assert tools.explain(FileNotFoundError(2, 'No such file', 'x')) is None
-
-
 def test_what_was_evaluated_is_recorded(tmp_path):
     train_toy(toy_config(tmp_path))
     record = json.loads(next(Path(tmp_path).glob('*/record.json')).read_text())
