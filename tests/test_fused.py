@@ -20,13 +20,6 @@ from res2net_mm.models import Bottle2neck
 every_network = pytest.mark.parametrize('name', NETWORKS)
 
 
-@pytest.fixture(autouse=True)
-def float32():
-    """Convolutions of a GPU in float32, not TF32."""
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        yield
-
-
 def build(name, device='cpu'):
     torch.manual_seed(0)
     return randomize(NETWORKS[name]()).to(device)
@@ -67,6 +60,15 @@ def test_equals_the_training_form(name, device):
     left = [m for m in fused.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len(left) == {'DCN': 8}.get(name, 0) and not any(p.requires_grad for p in fused.parameters())
     assert any(isinstance(m, FusedConv2d) for m in fused.modules()) == (name != 'GN')
+
+
+@on_every_device
+def test_tf32_where_it_is_allowed(device):
+    network, x = build('Res2Net', device), image(device=device)
+    with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=True):
+        outs = fuse(copy.deepcopy(network))(x)
+        expected = network.double()(x.double())
+    assert_close(outs, tuple(y.float() for y in expected), to=5e-3)
 
 
 def gradient(network, x):

@@ -74,9 +74,11 @@ def test_where_triton_does_not_run(monkeypatch):
     assert cuda._splits.__wrapped__(torch.device('cuda', 0)) is None
 
 
-def test_tf32_is_what_the_user_says():
-    assert cuda.tf32()
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+@pytest.mark.parametrize('allowed', [True, False])
+def test_tf32_is_what_the_user_says(allowed, monkeypatch):
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=allowed):
+        assert cuda.tf32() == allowed
+        monkeypatch.setenv('NVIDIA_TF32_OVERRIDE', '0')  # NVIDIA's own libraries heed it
         assert not cuda.tf32()
 
 

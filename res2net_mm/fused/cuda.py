@@ -1,5 +1,6 @@
 """Fused convolutions on a GPU: cuDNN's, with channel counts that suit tensor cores, and CUDA graphs."""
 
+import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
@@ -41,6 +42,8 @@ def convolve_relu(
 
 def tf32() -> bool:
     """Whether convolutions of float32 may compute in TF32."""
+    if os.environ.get('NVIDIA_TF32_OVERRIDE') == '0':
+        return False
     cudnn = torch.backends.cudnn
     return cudnn.conv.fp32_precision == 'tf32' if hasattr(cudnn, 'conv') else cudnn.allow_tf32
 
@@ -181,7 +184,8 @@ def capture(
                 outs = network(static)
         except RuntimeError as error:
             warnings.warn(
-                f'{type(network).__name__} runs without a CUDA graph, which could not be captured: {error}',
+                f'{type(network).__name__} runs without a CUDA graph, which could not be captured ({error}); '
+                'leave out --cuda-graph, or give images of fewer sizes if memory ran out',
                 stacklevel=2,
             )
             return lambda x: network(x.to(dtype=dtype, memory_format=memory_format))

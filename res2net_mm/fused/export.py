@@ -104,7 +104,7 @@ def export(
     ``onnxruntime.InferenceSession(path)``, and needs nothing else.
 
     Args:
-        network (Backbone): Any of this package's networks, on the CPU. Its fused form takes over its
+        network (Backbone): Any of this package's networks; it goes to the CPU. Its fused form takes over its
             modules: it is no longer to be used.
         path (str | Path): ``NAME.onnx`` or ``NAME.pt2``.
         metadata (Mapping[str, str], optional): What the file is to say beside the network's name and strides:
@@ -135,7 +135,7 @@ def export(
         raise UserError(
             "deformable convolutions can't be exported: mmcv's have no counterpart in PyTorch or ONNX"
         )
-    network.eval()
+    network.eval().cpu()
     generator = torch.Generator().manual_seed(0)
     images = [torch.randn(n, in_channels(network), h, w, generator=generator) for n, h, w in CHECKED]
     with torch.no_grad():
