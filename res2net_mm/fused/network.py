@@ -74,11 +74,11 @@ class FusedConv2d(nn.Module):
         """
         geometry = self.padding, self.stride, self.dilation, self.groups
         if inferring(x) and (residual is None or inferring(residual)):
+            if self.relu and cuda.has_cudnn(x):
+                return cuda.convolve_relu(x, self.weight, self.bias, geometry, residual)
             if cpu.has_onednn(x):
                 weight = self._packed(self.weight, geometry, x.shape)
                 return cpu.convolve(x, weight, self.bias, geometry, self.relu, residual, overwrite)
-            if self.relu and cuda.has_cudnn(x):
-                return cuda.convolve_relu(x, self.weight, self.bias, geometry, residual)
         out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
         if residual is not None:
             out += residual
