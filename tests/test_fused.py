@@ -295,8 +295,8 @@ def cudnn(monkeypatch):
 
     monkeypatch.setattr(cpu, 'has_onednn', lambda x: False)
     monkeypatch.setattr(cuda, 'has_cudnn', lambda x: True)
-    monkeypatch.setattr(torch.ops.aten, 'cudnn_convolution_relu', relu)
-    monkeypatch.setattr(torch.ops.aten, 'cudnn_convolution_add_relu', add_relu)
+    monkeypatch.setattr(torch, 'cudnn_convolution_relu', relu)
+    monkeypatch.setattr(torch, 'cudnn_convolution_add_relu', add_relu)
     return calls
 
 

@@ -10,7 +10,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-ALIGNMENT = 32  # channels; tensor cores take 8 at least, 32 was the fastest for a split of 26 (H100)
+ALIGNMENT = 32  # channels; tensor cores take 8 at least, 32 is the fastest for a split of 26
 
 
 def has_cudnn(x: Tensor) -> bool:
@@ -36,8 +36,8 @@ def convolve_relu(
     padding, stride, dilation, groups = geometry
     arguments = bias, stride, padding, dilation, groups
     if residual is None:
-        return torch.ops.aten.cudnn_convolution_relu(x, weight, *arguments)
-    return torch.ops.aten.cudnn_convolution_add_relu(x, weight, residual, 1.0, *arguments)
+        return torch.cudnn_convolution_relu(x, weight, *arguments)
+    return torch.cudnn_convolution_add_relu(x, weight, residual, 1.0, *arguments)
 
 
 def tf32() -> bool:
@@ -103,8 +103,7 @@ def _spread(conv: nn.Module, out: int | None, out_index, channels: int | None = 
         wider, wider_bias = weight.new_zeros(out, *weight.shape[1:]), bias.new_zeros(out)
         wider[out_index], wider_bias[out_index] = weight, bias
         weight, bias = wider, wider_bias
-    memory_format = torch.channels_last if weight.is_cuda else torch.contiguous_format
-    conv.weight = nn.Parameter(weight.contiguous(memory_format=memory_format), requires_grad=False)
+    conv.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last), requires_grad=False)
     conv.bias = nn.Parameter(bias.detach(), requires_grad=False)
 
 

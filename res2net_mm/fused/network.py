@@ -50,8 +50,7 @@ class FusedConv2d(nn.Module):
             mean = norm.running_mean.double() - (0 if conv.bias is None else conv.bias.double())
             weight = conv.weight.double() * scale.reshape(-1, 1, 1, 1)
             bias = norm.bias.double() - mean * scale
-        memory_format = torch.channels_last if weight.is_cuda else torch.contiguous_format
-        weight = weight.to(conv.weight.dtype, memory_format=memory_format)
+        weight = weight.to(conv.weight.dtype, memory_format=torch.channels_last)
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(bias.to(conv.weight.dtype), requires_grad=False)
         self._packed = cpu.PackedWeight()
