@@ -49,9 +49,8 @@ test: env  ## run the tests
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 gpu-check:  ## on a machine with a GPU: its tests, and timings beside other packages, in gpu_check.json
-	$(PY) -m pytest -q -m gpu
-	$(PY) tools/benchmark.py graphs inference training amp --device cuda --shapes 32x224x224 1x800x1344 \
-		--json gpu_check.json
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 6 --dist loadfile -m gpu
+	$(PY) tools/benchmark.py graphs eager training amp frozen frozen-amp compiled --device cuda --json gpu_check.json
 
 lint: env  ## check style and format
 	$(PY) -m ruff check
