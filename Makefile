@@ -48,9 +48,9 @@ test-slow: env  ## the tests that take minutes
 test: env  ## run the tests
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
-gpu-check:  ## on a machine with a GPU: its tests, and timings beside other packages, in gpu_check.json
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 6 --dist loadfile -m gpu
+gpu-check:  ## on a machine with a GPU: timings beside other packages, in gpu_check.json, and its tests
 	$(PY) tools/benchmark.py graphs eager training amp frozen frozen-amp compiled --device cuda --json gpu_check.json
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 6 --dist loadfile -m gpu
 
 lint: env  ## check style and format
 	$(PY) -m ruff check
