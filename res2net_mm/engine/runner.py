@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,7 @@ def _was_interrupted(error: BaseException | None) -> bool:
 def _leave(message: str, code: int, always: bool = False) -> None:
     if always or local_rank() == 0:
         print(message, file=sys.stderr, flush=True)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler raises where a worker is killed
     for child in multiprocessing.active_children():
         child.kill()  # a stopped data worker would be waited for without end
     sys.exit(code)

@@ -1,11 +1,10 @@
 """The tools run as their users run them: as commands, on a small data set, with a small real model."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from forks import run_command, run_tool
 from make_data import COUNTS, make_demo_data
 
 ROOT = Path(__file__).parents[2]
@@ -49,16 +48,9 @@ def run(tmp_path):
     """Run one of the tools in an empty folder; return its exit code and what it printed."""
 
     def run(tool, *args, **environment):
-        command = [sys.executable] if tool.endswith('.py') else []
-        return subprocess.run(
-            [*command, str(ROOT / 'tools' / tool), *map(str, args)],
-            cwd=tmp_path,
-            env={**os.environ, **SETTINGS, **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        run = run_tool if tool.endswith('.py') else run_command
+        environment = {**SETTINGS, **environment}
+        return run([ROOT / 'tools' / tool, *args], tmp_path, environment)
 
     return run
 
@@ -67,12 +59,7 @@ def run(tmp_path):
 def trained(tiny_config, tmp_path_factory):
     """The work directory of a finished training run, and what it printed."""
     folder = tmp_path_factory.mktemp('trained')
-    result = subprocess.run(
-        [sys.executable, ROOT / 'tools' / 'train.py', tiny_config, '--work-dir', folder / 'run'],
-        env={**os.environ, **SETTINGS},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    command = [sys.executable, ROOT / 'tools' / 'train.py', tiny_config, '--work-dir', folder / 'run']
+    result = run_command(command, folder, SETTINGS)
     assert result.returncode == 0, result.stderr[-3000:]
     return folder / 'run', result.stdout
