@@ -139,9 +139,12 @@ def resolve_names() -> None:
     ``'mmseg::PATH.py'`` of OneDL's mmseg, too.
 
     mmengine resolves ``package::`` in ``_base_`` alone, for OpenMMLab's own packages, by a table of their
-    distributions that lacks OneDL's of mmseg, and only where the rest has a slash.
+    distributions that lacks OneDL's of mmseg, and only where the rest has a slash. For a package's
+    ``_base_/PATH.py``, too, it would first read all of the package's metafiles, which takes longer than the
+    rest of reading a config.
     """
     resolve, read, split = Config._get_cfg_path, Config.fromfile, config_utils._get_package_and_cfg_path
+    find_listed = config_utils._get_cfg_metainfo
 
     def get_cfg_path(cfg_path, filename):
         package = cfg_path.partition('::')[0]
@@ -150,6 +153,11 @@ def resolve_names() -> None:
         if package in MODULE2PACKAGE and not is_installed(MODULE2PACKAGE[package]):
             MODULE2PACKAGE[package] = package  # mmengine also finds a package by its module
         return resolve(cfg_path, filename)
+
+    def get_cfg_metainfo(package_path, cfg_path):
+        if cfg_path.startswith('_base_/'):
+            raise ValueError(f'{cfg_path} is in no metafile')  # mmengine then takes the file of that path
+        return find_listed(package_path, cfg_path)
 
     @wraps(read)
     def fromfile(filename, *args, **kwargs):
@@ -161,6 +169,7 @@ def resolve_names() -> None:
     for module in (config_utils, sys.modules.get('mmengine.hub.hub')):
         if module is not None:
             module._get_package_and_cfg_path = get_package_and_cfg_path
+    config_utils._get_cfg_metainfo = get_cfg_metainfo
     Config._get_cfg_path = staticmethod(get_cfg_path)
     Config.fromfile = staticmethod(fromfile)
     if INFERENCERS in sys.modules:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config, DictAction
+from mmengine.config import utils as config_utils
 
 from res2net_mm.cfg_options import CfgOptions
 from res2net_mm.config import check_option, load_config
@@ -29,9 +30,17 @@ def test_a_misspelt_base_says_what_comes_nearest(tmp_path):
         load_config(str(tmp_path / 'mine.py'))
 
 
-def test_other_packages_bases_still_resolve(tmp_path):
-    (tmp_path / 'mine.py').write_text("_base_ = 'mmdet::_base_/default_runtime.py'\n")
+@pytest.mark.parametrize(
+    'base, listed',
+    [('_base_/default_runtime.py', False), ('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', True)],
+)
+def test_other_packages_bases_still_resolve(base, listed, tmp_path, monkeypatch):
+    read = []
+    load = config_utils.load
+    monkeypatch.setattr(config_utils, 'load', lambda path: read.append(path) or load(path))
+    (tmp_path / 'mine.py').write_text(f"_base_ = 'mmdet::{base}'\n")
     assert Config.fromfile(tmp_path / 'mine.py').default_scope == 'mmdet'
+    assert bool(read) == listed  # in metafiles, which are slow to read
 
 
 @pytest.mark.parametrize(
