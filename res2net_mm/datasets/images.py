@@ -1,6 +1,5 @@
 """Loading images, with every fault named."""
 
-import copy
 import io
 from pathlib import Path
 
@@ -142,15 +141,12 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
 
 
 class SkippedImagesHook(Hook):
-    """Logs the images that were skipped, at the end of an epoch and before an evaluation.
+    """Logs the images that were skipped, at the end of an epoch and before an evaluation."""
 
-    Args:
-        file (Path): Where the loaders of all workers and ranks write them.
-    """
-
-    def __init__(self, file: Path):
-        self.file = file
-        self.known = set(file.read_text().splitlines()) if file.exists() else set()
+    def before_run(self, runner: Runner) -> None:
+        """Find out which ones the log has."""
+        self.file = skipped_file(runner)
+        self.known = set(self.file.read_text().splitlines()) if self.file.exists() else set()
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Log those that are new."""
@@ -170,26 +166,18 @@ class SkippedImagesHook(Hook):
         self.after_train_epoch(runner)
 
 
-def name_bad_images(runner: Runner) -> None:
-    """Have a runner's pipelines load images by this module's loader; call it before the loops are built."""
-    build = runner.build_dataloader
-    skipped = Path(runner.work_dir, 'skipped_images.txt')
-
-    def build_dataloader(dataloader, *args, **kwargs):
-        if isinstance(dataloader, dict):
-            _replace(dataloader := copy.deepcopy(dataloader), str(skipped))
-        return build(dataloader, *args, **kwargs)
-
-    runner.build_dataloader = build_dataloader
-    runner.register_hook(SkippedImagesHook(skipped))
+def skipped_file(runner: Runner) -> Path:
+    """Where the loaders of all workers and ranks write the images that they skip."""
+    return Path(runner.work_dir, 'skipped_images.txt')
 
 
-def _replace(node, skipped: str) -> None:
+def name_bad_images(node, skipped_file: Path) -> None:
+    """Have a data loader's config, or a part of it, load images by this module's loader; in place."""
     if isinstance(node, dict):
         scope, _, kind = str(getattr(node.get('type'), '__name__', node.get('type'))).rpartition('.')
         if kind in ('LoadImageFromFile', 'LoadImage') and scope in SCOPES:
-            node.update(type='res2net_mm.LoadImageFromFile', skipped_file=skipped)
+            node.update(type='res2net_mm.LoadImageFromFile', skipped_file=str(skipped_file))
         node = list(node.values())
     if isinstance(node, (list, tuple)):
         for each in node:
-            _replace(each, skipped)
+            name_bad_images(each, skipped_file)

@@ -18,7 +18,6 @@ from mmengine.runner import Runner
 from .. import checks, preflight
 from ..checkpoints import fetch, local_rank, read_training, safe_loading
 from ..config import load_config
-from ..datasets.images import name_bad_images
 from ..errors import UserError, explain
 from ..results.metrics import print_metrics
 from . import options
@@ -132,7 +131,6 @@ def train(
         resume_from(cfg, checkpoint)
     runner = SafeRunner.from_cfg(cfg)
     runner.strict = cfg.resume
-    name_bad_images(runner)
     if channels_last:  # how, not what, it learns: nothing for the config that the run writes down
         runner.register_hook(ChannelsLastHook())
     if compile:
@@ -216,7 +214,6 @@ def test(
     if out:
         options.dump(cfg, out)
     runner = SafeRunner.from_cfg(cfg)
-    name_bad_images(runner)
     if show_dir:
         options.name_pictures(runner, show_dir)
     recorded = record(runner, cfg_options)

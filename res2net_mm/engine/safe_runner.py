@@ -1,5 +1,6 @@
 """mmengine's Runner, made for trainings that are cut off and for files that don't fit."""
 
+import copy
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..checkpoints import loading_whole, write_sha256
+from ..datasets.images import SkippedImagesHook, name_bad_images, skipped_file
 from ..errors import UserError
 from ..files import replacing
 from .guard import GuardHook
@@ -25,7 +27,8 @@ class SafeRunner(Runner):
 
     In place of mmengine's ``CheckpointHook`` and ``EpochBasedTrainLoop`` it has :class:`SafeCheckpointHook`
     and :class:`ResumableEpochLoop`, and it adds the other hooks imported here. A data worker that doesn't
-    answer for ten minutes ends the run; ``timeout`` in a data loader's config changes that.
+    answer for ten minutes ends the run; ``timeout`` in a data loader's config changes that. Images are read
+    by :class:`res2net_mm.LoadImageFromFile`.
 
     Attributes:
         strict (bool): Whether a checkpoint of another model is refused, of which mmengine takes what fits.
@@ -40,15 +43,15 @@ class SafeRunner(Runner):
         if isinstance(saving, dict) and _name(saving.get('type')) == 'CheckpointHook':
             default_hooks['checkpoint'] = dict(saving, type=SafeCheckpointHook)
         super().register_hooks(default_hooks, custom_hooks)
-        for kind in (GuardHook, SeedHook, MissedEvaluationHook):
+        for kind in (GuardHook, SeedHook, MissedEvaluationHook, SkippedImagesHook):
             if not any(isinstance(hook, kind) for hook in self.hooks):
                 self.register_hook(kind())
 
-    @staticmethod
-    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
-        """Build a data loader that waits for its workers, if it has any, for a limited time."""
+    def build_dataloader(self, dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
+        """Build a data loader that names bad images and waits a limited time for its workers, if any."""
         if isinstance(dataloader, dict):
-            dataloader, of_workers = dict(dataloader), dict(timeout=DATA_TIMEOUT)
+            dataloader, of_workers = copy.deepcopy(dataloader), dict(timeout=DATA_TIMEOUT)
+            name_bad_images(dataloader, skipped_file(self))
             if dataloader.get('num_workers'):
                 dataloader = of_workers | dataloader
             else:

@@ -11,11 +11,11 @@ import pytest
 import torch
 from mmengine.model import BaseModel
 from mmengine.registry import TRANSFORMS, DefaultScope
-from mmengine.runner import Runner
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from res2net_mm.datasets.images import LoadImageFromFile, image_size, name_bad_images, read_image
+from res2net_mm.datasets.images import LoadImageFromFile, image_size, read_image
+from res2net_mm.engine.safe_runner import SafeRunner
 from res2net_mm.errors import UserError
 
 PICTURE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8), (5, 5), 0)
@@ -159,7 +159,7 @@ class Mean(BaseModel):
 def trained(root, workers, pipeline, **train_cfg):
     dataset = dict(type='CustomDataset', data_root=str(root / 'data'), pipeline=pipeline)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        runner = Runner(
+        runner = SafeRunner(
             Mean(),
             str(root / 'run'),
             train_dataloader=dict(
@@ -175,7 +175,6 @@ def trained(root, workers, pipeline, **train_cfg):
             experiment_name=f'images_{root.name}',
             log_level='WARNING',
         )
-        name_bad_images(runner)
         runner.train()
     return runner
 
