@@ -65,6 +65,8 @@ def fetch(source: str | os.PathLike) -> Path:
         raise CheckpointError(
             f'checkpoint not found: {source} ({getattr(error, "strerror", error)})'
         ) from None
+    if '://' in source:
+        raise CheckpointError(f'{source}: download it first; only http(s) and {SCHEME} are fetched')
     raise CheckpointError(f'checkpoint not found: {path.absolute()}' + ' (a folder)' * path.is_dir())
 
 

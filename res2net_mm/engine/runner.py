@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import math
 import multiprocessing
 import os
 import shutil
@@ -161,6 +162,12 @@ def resume_from(cfg: Config, checkpoint: str | None) -> None:
         meta = read_training(fetch(checkpoint))['meta']
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=meta.get('seed'))
         news.append(f'resuming from {checkpoint}: epoch {meta["epoch"]}, iteration {meta["iter"]}')
+        for unit, limit in (('epoch', 'max_epochs'), ('iter', 'max_iters')):
+            if meta[unit] >= cfg.train_cfg.get(limit, math.inf):
+                news.append(
+                    f'nothing is left to train: {unit} {meta[unit]} of {cfg.train_cfg[limit]}; '
+                    f'to train on: --cfg-options train_cfg.{limit}=...'
+                )
     else:
         news.append(f'nothing to resume in {checkpoints_of(cfg)}: the training starts')
     if local_rank() == 0:

@@ -162,6 +162,22 @@ def test_checkpoints_that_no_training_goes_on_from(change, words, tmp_path):
         SafeRunner.from_cfg(cfg).train()
 
 
+@pytest.mark.parametrize('by_epoch, said', [(True, 'epoch 3 of 3'), (False, 'iter 21 of 21')])
+def test_that_nothing_is_left_to_train_is_said(by_epoch, said, tmp_path, capsys):
+    train_toy(toy_config(tmp_path, by_epoch), hooks=[CutHook('iter', 15)])
+    runner = train_toy(toy_config(tmp_path, by_epoch), resume=True)
+    assert runner.iter == 21 and 'nothing is left' not in capsys.readouterr().out
+    assert train_toy(toy_config(tmp_path, by_epoch), resume=True).model.seen == []
+    limit = 'max_epochs' if by_epoch else 'max_iters'
+    text = f'nothing is left to train: {said}; to train on: --cfg-options train_cfg.{limit}=...\n'
+    assert text in capsys.readouterr().out
+
+
+def test_an_address_of_a_storage_is_to_be_downloaded(tmp_path):
+    with pytest.raises(UserError, match='^s3://bucket/epoch_1.pth: download it first; only http'):
+        tools.resume_from(toy_config(tmp_path), 's3://bucket/epoch_1.pth')
+
+
 def test_another_batch_size_is_said(tmp_path):
     train_toy(toy_config(tmp_path), hooks=[CutHook('iter', 9)])
     cfg = toy_config(tmp_path)
