@@ -1,4 +1,4 @@
-"""Trainings whose processes are killed, stopped or told to end, as commands."""
+"""Trainings of two processes, and such whose processes are killed, stopped or told to end, as commands."""
 
 import contextlib
 import os
@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from forks import run_command
 
 from res2net_mm.checkpoints import read_checkpoint
 from res2net_mm.engine.saving import find_checkpoint
+from res2net_mm.results.curves import read_scalars
 
 ROOT = Path(__file__).parents[2]
 SAVE_OFTEN = [
@@ -23,6 +25,7 @@ SAVE_OFTEN = [
     'default_hooks.checkpoint.max_keep_ckpts=1',
     'randomness.seed=1',
 ]
+TWO = ['train_cfg.max_epochs=3', 'randomness.seed=1']
 ENVIRONMENT = {'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
 
 
@@ -86,18 +89,44 @@ def assert_same(first, second):
     assert first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
-def test_sigterm_to_one_of_two_processes_saves_for_both(start, tmp_path):
-    options = ['train_cfg.max_epochs=3', 'randomness.seed=1']
-    whole = start(*options, processes=2, work_dir='whole')
-    cut = start(*options, 'train_cfg.max_epochs=300', processes=2)
+@pytest.fixture(scope='module')
+def whole(tiny_config, tmp_path_factory):
+    """The work directory of a training by two processes that nothing interrupted, and what it printed."""
+    work_dir = tmp_path_factory.mktemp('two') / 'run'
+    command = ['bash', ROOT / 'tools' / 'dist_train.sh', tiny_config, 2, '--work-dir', work_dir]
+    result = run_command([*command, '--cfg-options', *TWO], ROOT, {**ENVIRONMENT, 'PORT': free_port()})
+    assert result.returncode == 0, result.stderr[-3000:]
+    return work_dir, result.stdout
+
+
+def test_two_processes(whole, tiny_config, run):
+    work_dir, printed = whole
+    train, val = read_scalars(work_dir)
+    assert [r['step'] for r in train] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]  # 6 images an epoch, in batches of 2, by 2
+    assert 'coco/bbox_mAP' in val[0]
+    assert printed.count('Checkpoint: ') == 1
+    result = run('dist_test.sh', tiny_config, work_dir / 'epoch_3.pth', 2, PORT=free_port(),
+                 CUDA_VISIBLE_DEVICES='')  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.count('AP50') == 1
+
+
+def test_sigterm_to_one_of_two_processes_saves_for_both(whole, start, tmp_path):
+    cut = start(*TWO, 'train_cfg.max_epochs=300', processes=2)
     wait_for(cut, 'Saving checkpoint at 1 epochs')
     os.kill(children(cut)[1], signal.SIGTERM)
     assert cut.wait(60) != 0
     assert 'SIGTERM: saved' in cut.printed() and (tmp_path / 'run' / 'interrupted.pth').exists()
-    assert start(*options, processes=2, resume=True).wait(120) == 0
-    assert whole.wait(120) == 0
+    assert start(*TWO, processes=2, resume=True).wait(120) == 0
     assert not (tmp_path / 'run' / 'interrupted.pth').exists()
-    assert_same(weights(tmp_path / 'whole'), weights(tmp_path / 'run'))
+    assert_same(weights(whole[0]), weights(tmp_path / 'run'))
 
 
 @pytest.mark.slow

@@ -150,18 +150,3 @@ def test_a_config_that_asks_for_it_and_averages_weights(tiny_config, run, tmp_pa
     (tested,) = records(tmp_path / 'tested')
     assert tested['fused'] is False and tested['checkpoint']['training']['seed'] == 3
     assert tested['metrics'] == recorded['metrics']  # of the averaged weights, both
-
-
-def test_two_processes_learn_from_the_images_of_both(tiny_config, run, tmp_path):
-    import socket
-
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = str(s.getsockname()[1])
-    accumulate = 'optim_wrapper.accumulative_counts=3'
-    options = ('--work-dir', tmp_path / 'run', '--cfg-options', accumulate)
-    result = run('dist_train.sh', tiny_config, 2, *options, PORT=port, CUDA_VISIBLE_DEVICES='')
-    assert result.returncode == 0, result.stderr[-3000:]
-    (recorded,) = records(tmp_path / 'run')
-    assert recorded['world_size'] == 2 and recorded['images_per_iteration'] == 12  # 2 of 2, by 3
-    assert recorded['parameters']['backbone'] < recorded['parameters']['model']

@@ -1,12 +1,15 @@
 import hashlib
+import os
 import re
 import socket
 import stat
+import sys
 
 import pytest
 import torch
 from helpers import COMPILED_OPS, ENVIRONMENT, GPU
 from mmengine.config import Config
+from test_recorded_runs import records
 
 from res2net_mm.checkpoints import read_checkpoint
 from res2net_mm.results.curves import read_scalars
@@ -100,21 +103,7 @@ def test_channels_last(trained, tiny_config, run, tmp_path):
     assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_two_processes(tiny_config, run, tmp_path):
-    result = run('dist_train.sh', tiny_config, 2, '--work-dir', tmp_path / 'run', PORT=free_port(),
-                 CUDA_VISIBLE_DEVICES='')  # fmt: skip
-    assert result.returncode == 0, result.stderr[-3000:]
-    train, val = read_scalars(tmp_path / 'run')
-    assert [r['step'] for r in train] == [1, 2]  # 6 images in batches of 2, by 2 processes
-    assert 'coco/bbox_mAP' in val[0]
-    assert result.stdout.count('Checkpoint: ') == 1
-    result = run('dist_test.sh', tiny_config, tmp_path / 'run' / 'epoch_1.pth', 2, PORT=free_port(),
-                 CUDA_VISIBLE_DEVICES='')  # fmt: skip
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert result.stdout.count('AP50') == 1
-
-
-def test_two_processes_share_a_released_file(tiny_config, run, tmp_path):
+def test_two_processes_share_a_released_file_and_learn_from_the_images_of_both(tiny_config, run, tmp_path):
     from res2net_mm.checkpoints import RELEASED
     from res2net_mm.models import Res2Net
 
@@ -126,7 +115,8 @@ def test_two_processes_share_a_released_file(tiny_config, run, tmp_path):
     file = hub / f'res2net50_26w_4s-{RELEASED["res2net50_26w_4s"]}.pth'
     (tmp_path / 'file.pth').rename(file)
     options = ('--work-dir', tmp_path / 'run', '--cfg-options', 'model.backbone.init_cfg.type=Pretrained',
-               'model.backbone.init_cfg.checkpoint=res2net://res2net50_26w_4s')  # fmt: skip
+               'model.backbone.init_cfg.checkpoint=res2net://res2net50_26w_4s',
+               'optim_wrapper.accumulative_counts=3')  # fmt: skip
     environment = dict(PORT=free_port(), CUDA_VISIBLE_DEVICES='', TORCH_HOME=str(tmp_path / 'hub'))
     result = run('dist_train.sh', tiny_config, 2, *options, **environment)
     assert result.returncode != 0
@@ -137,10 +127,13 @@ def test_two_processes_share_a_released_file(tiny_config, run, tmp_path):
         f"import res2net_mm.checkpoints as c; c.RELEASED['res2net50_26w_4s'] = '{digest[:8]}'\n"
     )
     file.rename(hub / f'res2net50_26w_4s-{digest[:8]}.pth')
-    environment = {**environment, 'PORT': free_port(), 'PYTHONPATH': str(site)}
+    environment = {**environment, 'PORT': free_port(), 'PYTHONPATH': os.pathsep.join([str(site), *sys.path])}
     result = run('dist_train.sh', tiny_config, 2, *options, **environment)
     assert result.returncode == 0, result.stderr[-3000:]
     assert 'parameters and statistics from res2net://res2net50_26w_4s' in result.stdout
+    (recorded,) = records(tmp_path / 'run')
+    assert recorded['world_size'] == 2 and recorded['images_per_iteration'] == 12  # 2 of 2, by 3
+    assert recorded['parameters']['backbone'] < recorded['parameters']['model']
 
 
 def test_slurm_scripts_ask_for_what_they_are_told(run, tmp_path):
@@ -148,8 +141,6 @@ def test_slurm_scripts_ask_for_what_they_are_told(run, tmp_path):
     srun.parent.mkdir()
     srun.write_text('#!/bin/sh\necho "$@"\n')
     srun.chmod(srun.stat().st_mode | stat.S_IEXEC)
-    import os
-
     path = f'{srun.parent}:{os.environ["PATH"]}'
     result = run('slurm_train.sh', 'part', 'job', 'c.py', '--amp', PATH=path, GPUS='16', SRUN_ARGS='-x n1')
     assert '-p part --job-name=job --gres=gpu:8 --ntasks=16 --ntasks-per-node=8' in result.stdout
