@@ -181,7 +181,8 @@ def trained(root, workers, pipeline, **train_cfg):
 
 @pytest.mark.parametrize('workers', [0, 2])
 @pytest.mark.parametrize('loop', [dict(by_epoch=True, max_epochs=2), dict(by_epoch=False, max_iters=6)])
-def test_skipped_images_are_listed(workers, loop, tmp_path, capfd):
+def test_skipped_images_are_listed(workers, loop, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr('torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL', 0.1)  # s; else 5 for each worker
     for name in 'abcdef':
         (tmp_path / 'data' / name).mkdir(parents=True)
         (tmp_path / 'data' / name / f'{name}.png').write_bytes(PNG)
