@@ -2,6 +2,7 @@
 
 import math
 import signal
+from collections.abc import Callable
 
 import torch
 from mmengine.dist import get_world_size
@@ -105,6 +106,18 @@ class GuardHook(Hook):
         raise Interrupted(
             f'{signal.Signals(number).name}: nothing saved, as the config has no CheckpointHook'
         )
+
+
+def start_worker(then: Callable[[int], None] | None, number: int) -> None:
+    """Have a data worker leave the signals to the training: a whole process group may get them.
+
+    Args:
+        then (Callable): What else the worker starts with, if anything.
+        number (int): The worker's number.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    if then:
+        then(number)
 
 
 def _expect_data(loader: DataLoader, batch_idx: int) -> None:

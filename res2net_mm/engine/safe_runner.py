@@ -15,7 +15,7 @@ from ..checkpoints import loading_whole, write_sha256
 from ..datasets.images import SkippedImagesHook, name_bad_images, skipped_file
 from ..errors import UserError
 from ..files import replacing
-from .guard import GuardHook
+from .guard import GuardHook, start_worker
 from .repeatable import NumberedBatchSampler, ResumableEpochLoop, SeedHook, load_seeded
 from .saving import MissedEvaluationHook, SafeCheckpointHook
 
@@ -57,7 +57,10 @@ class SafeRunner(Runner):
             else:
                 for key in ('persistent_workers', 'prefetch_factor', 'timeout'):
                     dataloader.pop(key, None)
-        return Runner.build_dataloader(dataloader, *args, **kwargs)
+        loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        if loader.num_workers:
+            loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
+        return loader
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build a training's loop, whose batches know their number in the training."""
@@ -106,6 +109,8 @@ class SafeRunner(Runner):
             iterator = getattr(getattr(loop, 'dataloader', None), '_iterator', None)
             if hasattr(iterator, '_shutdown_workers'):
                 iterator._shutdown_workers()
+                for worker in iterator._workers:
+                    worker.kill()  # one that hangs doesn't heed SIGTERM, for which the exit would wait
 
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:

@@ -118,6 +118,17 @@ def test_two_processes(whole, tiny_config, run):
     assert result.stdout.count('AP50') == 1
 
 
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_the_whole_process_group(number, start, tmp_path):
+    """As ``timeout`` and Slurm send it: to the data workers, too."""
+    slow = ['train_dataloader.num_workers=2', 'train_dataloader.dataset.pipeline.2.scale=(1200,900)']
+    cut = start(*SAVE_OFTEN, *slow, 'train_cfg.max_epochs=300')
+    wait_for(cut, 'Saving checkpoint at 1 iterations')
+    os.killpg(cut.pid, number)
+    assert cut.wait(60) == 75
+    assert f'{number.name}: saved' in cut.printed() and (tmp_path / 'run' / 'interrupted.pth').exists()
+
+
 def test_sigterm_to_one_of_two_processes_saves_for_both(whole, start, tmp_path):
     cut = start(*TWO, 'train_cfg.max_epochs=300', processes=2)
     wait_for(cut, 'Saving checkpoint at 1 epochs')
