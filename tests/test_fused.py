@@ -366,6 +366,15 @@ def test_graphs_notice_other_weights(monkeypatch):
     assert len(replays.shapes) == 3
 
 
+def test_graphs_notice_whether_tf32_is_allowed(monkeypatch):
+    replays = Replays(monkeypatch)
+    graphs = cuda.Graphs(nn.Conv2d(3, 4, 1))
+    for allowed in (True, False, True):
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=allowed):
+            graphs(torch.rand(1, 3, 8, 8), torch.float32)
+    assert len(replays.shapes) == 2 and len(replays.ran) == 3
+
+
 def test_graphs_are_neither_copied_nor_saved():
     fused = fuse(build('Res2Net'), cuda_graph=True)
     fused.graphs._replays['a shape'] = lambda x: None

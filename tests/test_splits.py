@@ -123,4 +123,6 @@ def test_numbers(shape, scales, convs, stride, dilation, add, pool, dtype, devic
     expected = torch.cat(ys, 1)
     out = splits.convolve_splits(x, modules, scales, add, pool)
     error = (out.double() - expected).norm() / expected.norm()
+    modules[0].bias[0] = torch.nan
+    assert splits.convolve_splits(x, modules, scales, add, pool)[:, 0].isnan().all()  # as by PyTorch's ReLU
     assert error < {torch.bfloat16: 4e-3, torch.float16: 5e-4, torch.float32: 1e-3}[dtype]

@@ -110,8 +110,8 @@ def _spread(conv: nn.Module, out: int | None, out_index, channels: int | None = 
 class Graphs:
     """A network as CUDA graphs, one for each shape of input: a replay costs no launches.
 
-    Each stream has graphs of its own. Weights may change in place; others in their place are noticed. What
-    can't be captured runs as it is, and a warning says so once.
+    Each stream has graphs of its own. Weights may change in place; others in their place are noticed, as is
+    whether TF32 is allowed. What can't be captured runs as it is, and a warning says so once.
 
     Args:
         network (nn.Module): Maps a Tensor to a Tensor or a tuple of them, without autograd.
@@ -141,7 +141,7 @@ class Graphs:
         """
         stream = torch.cuda.current_stream(x.device)
         weights = tuple(t.data_ptr() for ts, name in self._tensors if (t := ts[name]) is not None)
-        key = x.shape, dtype, x.device, stream.cuda_stream, weights
+        key = x.shape, dtype, x.device, stream.cuda_stream, tf32(), weights
         if key not in self._replays:
             if len(self._replays) >= self.limit:
                 stream.synchronize()  # it may be running

@@ -47,7 +47,8 @@ def convolve_split(
         total = tl.dot(a, b, total, input_precision='tf32' if TF32 else 'ieee')
 
     bias = tl.load(bias_ptr + n, n < CHANNELS, other=0.0)
-    out = tl.maximum(total + bias[None, :], 0.0).to(out_ptr.dtype.element_ty)
+    total = tl.maximum(total + bias[None, :], 0.0, propagate_nan=tl.PropagateNan.ALL)
+    out = total.to(out_ptr.dtype.element_ty)
     mask = (m < pixels)[:, None] & (n < CHANNELS)[None, :]
     at = m.to(tl.int64)[:, None] * row + n[None, :]
     tl.store(out_ptr + at, out, mask)
