@@ -63,7 +63,7 @@ LEAVES = {
     'own_data': 'folder_faster_rcnn.py',
     'predict': 'predictions/index.html',
     'prepare_data': 'printed: is not ready',
-    'publish_model': 'trained/trained-????????.pth',
+    'publish_model': 'trained/trained-????????*.pth',
     'receptive_fields': 'receptive_fields.png',
     'report': 'report/report.html',
     'results': 'printed: Table 10',
