@@ -426,6 +426,16 @@ def test_graphs_of_two_streams_do_not_meet(device):
             torch.testing.assert_close(out, eager(x), rtol=0, atol=0)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason='needs two GPUs')
+@pytest.mark.parametrize('cuda_graph', [False, True])
+def test_on_another_gpu_than_the_current_one(cuda_graph):
+    network, x = build('Res2Net', 'cuda:1'), image(device='cuda:1')
+    with torch.no_grad():
+        expected = network(x)
+        assert_close(fuse(network, torch.bfloat16, cuda_graph)(x), expected, to=0.1)
+
+
 @pytest.mark.parametrize('device', [pytest.param('cuda', marks=GPU)])
 def test_a_block_has_as_many_kernels_as_convolutions(device):
     block = fuse(build('Res2Net', device), torch.bfloat16).network.layer1[1]

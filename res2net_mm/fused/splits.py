@@ -106,14 +106,13 @@ def convolve_splits(x: Tensor, convs: nn.ModuleList, scales: int, add: bool, poo
         following = 'add' if add else ''
         if i == len(convs) - 1:
             following = '' if len(convs) == scales else 'pool' if pool else 'copy'
-        convolve_split[(programs,)](
-            x[:, i * channels :],
-            conv.weight.contiguous(memory_format=torch.channels_last),
-            conv.bias,
-            out[:, i * channels :],
-            pixels, height, width, out_height, out_width, row, stride, dilation,
-            channels, following, x.dtype is torch.float32, **sizes,
-        )  # fmt: skip
+        weight = conv.weight.contiguous(memory_format=torch.channels_last)
+        with torch.cuda.device_of(x):  # Triton starts kernels on the current one
+            convolve_split[(programs,)](
+                x[:, i * channels :], weight, conv.bias, out[:, i * channels :],
+                pixels, height, width, out_height, out_width, row, stride, dilation,
+                channels, following, x.dtype is torch.float32, **sizes,
+            )  # fmt: skip
     return out
 
 
