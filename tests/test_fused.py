@@ -62,6 +62,18 @@ def test_equals_the_training_form(name, device):
     assert any(isinstance(m, FusedConv2d) for m in fused.modules()) == (name != 'GN')
 
 
+@pytest.mark.parametrize('name', ['one stage', 'Res2Net'])
+@pytest.mark.parametrize('dtype', [None, torch.bfloat16])
+@on_every_device
+def test_no_images(name, dtype, device):
+    """As a shared head has where there are no regions of interest."""
+    network, x = build(name, device), image(name, device=device)[:0]
+    with torch.no_grad():
+        expected = [out.shape for out in maps(network(x))]
+        outs = maps(fuse(network, dtype)(x))
+    assert [out.shape for out in outs] == expected and outs[0].dtype == torch.float32
+
+
 @on_every_device
 def test_tf32_where_it_is_allowed(device):
     network, x = build('Res2Net', device), image(device=device)

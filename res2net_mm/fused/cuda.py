@@ -15,7 +15,7 @@ ALIGNMENT = 32  # channels; tensor cores take 8 at least, 32 is the fastest for 
 
 def has_cudnn(x: Tensor) -> bool:
     """Whether cuDNN computes with such tensors, by the functions below."""
-    if not x.is_cuda or torch.version.hip or not torch.backends.cudnn.enabled:
+    if not x.is_cuda or torch.version.hip or not torch.backends.cudnn.enabled or not x.numel():
         return False
     # Autocast doesn't know these functions: it would convert what is between them.
     return x.dtype in (torch.float16, torch.bfloat16, torch.float32) and not torch.is_autocast_enabled('cuda')

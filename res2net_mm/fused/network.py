@@ -264,7 +264,7 @@ class FusedBackbone(nn.Module):
         others: a model that has them needs images that are channels first.
         """
         dtype = next(p.dtype for p in self.parameters() if p.is_floating_point())
-        replayed = self.graphs is not None and x.is_cuda and inferring(x)
+        replayed = self.graphs is not None and x.is_cuda and bool(x.numel()) and inferring(x)
         if replayed:
             outs = self.graphs(x, dtype)
         else:
