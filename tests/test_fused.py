@@ -112,7 +112,7 @@ def test_computes_in_half_precision_and_gives_what_it_was_given(name, device):
         expected = network(x)
         outs = fuse(network, half)(x)
     assert {p.dtype for p in network.parameters()} == {half}
-    assert_close(outs, expected, to=0.1)
+    assert_close(outs, expected, to=4e-2 if name == 'GN' else 2e-2)  # GN is not fused
 
 
 @on_every_device
@@ -280,7 +280,7 @@ def test_a_network_that_mmengine_has_folded():
     with torch.no_grad():
         expected = network(x)
         turn_on_efficient_conv_bn_eval(nn.ModuleDict(dict(backbone=network)), 'backbone')
-        assert_close(fuse(network, torch.bfloat16)(x), expected, to=0.1)
+        assert_close(fuse(network, torch.bfloat16)(x), expected, to=2e-2)
 
 
 def test_attributes_are_the_networks():
@@ -445,7 +445,7 @@ def test_on_another_gpu_than_the_current_one(cuda_graph):
     network, x = build('Res2Net', 'cuda:1'), image(device='cuda:1')
     with torch.no_grad():
         expected = network(x)
-        assert_close(fuse(network, torch.bfloat16, cuda_graph)(x), expected, to=0.1)
+        assert_close(fuse(network, torch.bfloat16, cuda_graph)(x), expected, to=2e-2)
 
 
 @pytest.mark.parametrize('device', [pytest.param('cuda', marks=GPU)])
