@@ -1,4 +1,4 @@
-PY := .venv/bin/python
+PY ?= .venv/bin/python
 DEMO := faster_rcnn_r2n50_fpn_coco
 RUN := work_dirs/demo/$(DEMO)
 DIGITS := work_dirs/demo/digits

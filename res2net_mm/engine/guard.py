@@ -1,6 +1,8 @@
 """What ends a training early: a signal, a loss that isn't finite, data that doesn't come."""
 
+import atexit
 import math
+import multiprocessing
 import signal
 from collections.abc import Callable
 
@@ -118,6 +120,16 @@ def start_worker(then: Callable[[int], None] | None, number: int) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     if then:
         then(number)
+
+
+@atexit.register
+def _kill_workers() -> None:
+    """End what hangs: at the exit Python would wait for it, as it sends SIGTERM alone."""
+    workers = [child for child in multiprocessing.active_children() if child.daemon]
+    if workers:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler raises where a worker is killed
+    for worker in workers:
+        worker.kill()
 
 
 def _expect_data(loader: DataLoader, batch_idx: int) -> None:

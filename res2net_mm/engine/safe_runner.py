@@ -110,7 +110,8 @@ class SafeRunner(Runner):
             if hasattr(iterator, '_shutdown_workers'):
                 iterator._shutdown_workers()
                 for worker in iterator._workers:
-                    worker.kill()  # one that hangs doesn't heed SIGTERM, for which the exit would wait
+                    worker.kill()  # one that hangs doesn't heed SIGTERM
+                loop.dataloader._iterator = None  # of the next run it is another
 
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:

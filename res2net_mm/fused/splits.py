@@ -8,7 +8,7 @@ import triton.language as tl
 from torch import Tensor, nn
 
 
-@triton.jit
+@triton.jit(do_not_specialize=['pixels', 'height', 'width', 'out_height', 'out_width'])  # one for all sizes
 def convolve_split(
     x_ptr, weight_ptr, bias_ptr, out_ptr, pixels, height, width, out_height, out_width, row, stride, dilation,
     CHANNELS: tl.constexpr, NEXT: tl.constexpr, TF32: tl.constexpr,

@@ -189,7 +189,9 @@ def _default_stream(x: Tensor) -> Iterator[list[Tensor]]:
     if current is None or current == torch.cuda.default_stream(x.device):
         yield outputs
         return
-    if torch.cuda.is_current_stream_capturing():
+    with torch.cuda.device_of(x):
+        capturing = torch.cuda.is_current_stream_capturing()
+    if capturing:
         raise RuntimeError("torchvision's deformable convolution runs on the default stream alone")
     default = torch.cuda.default_stream(x.device)
     default.wait_stream(current)

@@ -263,3 +263,9 @@ def test_what_was_evaluated_is_recorded(tmp_path):
     train_toy(toy_config(tmp_path))
     record = json.loads(next(Path(tmp_path).glob('*/record.json')).read_text())
     assert record['evaluated'] == 3
+
+
+def test_a_runner_evaluates_again_with_the_workers_that_it_ended(tmp_path):
+    runner = train_toy(toy_config(tmp_path / 'run', workers=1))
+    first = runner.val()
+    assert runner.val() == first and 'score' in first

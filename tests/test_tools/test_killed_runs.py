@@ -177,3 +177,23 @@ def test_a_process_that_is_stopped_ends_the_others(start):
     wait_for(process, 'Saving checkpoint at 2 epochs')
     os.kill(children(process)[1], signal.SIGSTOP)
     wait_for(process, 'does not answer')
+
+
+def test_a_worker_that_hangs_does_not_keep_the_process(tmp_path):
+    script = tmp_path / 'hang.py'
+    script.write_text("""
+import time
+from functools import partial
+from torch.utils.data import DataLoader
+from res2net_mm.engine.guard import start_worker
+
+class Data(list):
+    def __getitem__(self, index):
+        time.sleep(1000 if index else 0)
+        return index
+
+for batch in DataLoader(Data(range(8)), num_workers=2, worker_init_fn=partial(start_worker, None)):
+    raise KeyError('an error of its own')
+""")
+    result = run_command([sys.executable, script], tmp_path, {**ENVIRONMENT, 'PYTHONPATH': str(ROOT)})
+    assert result.returncode == 1 and "KeyError: 'an error of its own'" in result.stderr
