@@ -109,8 +109,6 @@ class SafeRunner(Runner):
             iterator = getattr(getattr(loop, 'dataloader', None), '_iterator', None)
             if hasattr(iterator, '_shutdown_workers'):
                 iterator._shutdown_workers()
-                for worker in iterator._workers:
-                    worker.kill()  # one that hangs doesn't heed SIGTERM
                 loop.dataloader._iterator = None  # of the next run it is another
 
     @master_only

@@ -13,9 +13,10 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None, cuda_graph: bool = 
     """Replace this package's networks in a model by their fused form, on the device where they are.
 
     BN is folded into the convolutions, which are computed with ReLU and residual in one kernel, channels
-    last. On a CPU splits are concatenated in place, on a GPU they are padded to channel counts that suit
-    tensor cores. What can't be fused (deformable convolutions, GroupNorm, plugins) stays as it is. Parameters
-    no longer learn, and a state dict is no longer that of a training.
+    last. On a CPU splits are concatenated in place. On a GPU they are padded to channel counts that suit
+    tensor cores, and each is convolved, added and concatenated by one Triton kernel, where Triton runs. What
+    can't be fused (deformable convolutions, GroupNorm, plugins) stays as it is. Parameters no longer learn,
+    and a state dict is no longer that of a training.
 
     Args:
         model (nn.Module): A detector, segmentor, pose estimator, classifier, in which the networks are

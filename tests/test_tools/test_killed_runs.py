@@ -102,14 +102,7 @@ def whole(tiny_config, tmp_path_factory):
 def test_two_processes(whole, tiny_config, run):
     work_dir, printed = whole
     train, val = read_scalars(work_dir)
-    assert [r['step'] for r in train] == [
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-    ]  # 6 images an epoch, in batches of 2, by 2
+    assert [r['step'] for r in train] == [*range(1, 7)]  # 6 images an epoch, in batches of 2, by 2
     assert 'coco/bbox_mAP' in val[0]
     assert printed.count('Checkpoint: ') == 1
     result = run('dist_test.sh', tiny_config, work_dir / 'epoch_3.pth', 2, PORT=free_port(),
