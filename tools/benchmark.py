@@ -19,7 +19,7 @@ from pathlib import Path
 
 import benchmark_jobs
 import torch
-from benchmark_networks import BENCHMARKS, PLAIN, Candidate
+from benchmark_networks import BENCHMARKS, MMDET, PLAIN, Candidate
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ from res2net_mm.fused import FusedConv2d, fuse
 from res2net_mm.fused.cuda import Graphs
 
 PLOTTED = ('scales', 'sizes')
+COLORS = {MMDET: 'C0', PLAIN: 'C1', 'fused': 'C2', 'fused ResNet-50': 'C3'}  # alike in both plots
 
 # ---- measuring ---------------------------------------------------------------------------------
 
@@ -169,8 +170,8 @@ def measure(
 
 def sections(name: str, options: argparse.Namespace) -> Iterator[dict]:
     """Measure the tables of a benchmark."""
-    if name == 'jobs':
-        yield from benchmark_jobs.sections(options)
+    if name in benchmark_jobs.FOLDERS:
+        yield from benchmark_jobs.sections(name, options)
         return
     benchmark = BENCHMARKS[name]
     own = options.device == 'cuda' and benchmark.gpu_shapes or benchmark.shapes
@@ -279,7 +280,7 @@ def plot(sections: list[dict], folder: Path) -> list[Path]:
             figure = Figure(figsize=(6, 4), layout='constrained')
             axis = figure.subplots()
             for name, points in lines.items():
-                axis.plot(*zip(*sorted(points)), 'o-', label=name)
+                axis.plot(*zip(*sorted(points)), 'o-', label=name, color=COLORS.get(name))
             axis.set(xlabel=labels[benchmark], ylabel='milliseconds an inference', ylim=(0, None))
             axis.grid(alpha=0.3)
             axis.legend(frameon=False, fontsize='small')
@@ -324,8 +325,8 @@ def check(options: argparse.Namespace) -> None:
         if n == 1 and max(height, width) <= 32:
             text = 'BN cannot learn from the one pixel that the last stage has'
             raise UserError(f'{n}x{height}x{width}: {text}')
-    if 'jobs' in options.benchmarks:
-        benchmark_jobs.check()
+    for name in benchmark_jobs.FOLDERS.keys() & set(options.benchmarks):
+        benchmark_jobs.check(name)
 
 
 def main(options: argparse.Namespace) -> None:
@@ -355,7 +356,7 @@ def main(options: argparse.Namespace) -> None:
 
 def shape(text: str) -> tuple[int, ...]:
     """Read ``2x512x512``."""
-    if text in (*BENCHMARKS, 'jobs'):
+    if text in (*BENCHMARKS, *benchmark_jobs.FOLDERS):
         raise argparse.ArgumentTypeError(f'name benchmarks ({text}) before the options')
     numbers = text.split('x')
     if len(numbers) != 3 or not all(n.isdecimal() and int(n) for n in numbers):
@@ -373,7 +374,7 @@ def count(text: str) -> int:
 
 def parse_args() -> argparse.Namespace:
     helps = {name: benchmark.help for name, benchmark in BENCHMARKS.items()}
-    helps['jobs'] = benchmark_jobs.__doc__.partition('\n')[0]
+    helps |= benchmark_jobs.HELP
     parser = argparse.ArgumentParser(
         description=__doc__.partition('\n')[0],
         epilog='benchmarks:\n' + '\n'.join(f'  {name:10} {text}' for name, text in helps.items()),
@@ -381,7 +382,7 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add('benchmarks', nargs='*', metavar='BENCHMARK', help='see below (inference and training)')
-    text = "images, of all benchmarks but jobs (each benchmark's own)"
+    text = "images, of all benchmarks but jobs' (each benchmark's own)"
     add('--shapes', nargs='+', type=shape, metavar='NxHxW', help=text)
     add('--runs', type=count, default=7, metavar='N', help='timed runs of each (%(default)s)')
     add('--threads', type=count, metavar='N', help="PyTorch's threads (its own choice)")

@@ -1,4 +1,4 @@
-"""Whole tests and trainings on the demo data, by our tools and by the toolboxes' own.
+"""Whole tests and trainings, by our tools and by the toolboxes' own.
 
 Every job is a process of its own, as a user starts it. Jobs take turns, and share a config but for the
 backbone; a test's weights are untrained.
@@ -26,7 +26,13 @@ from res2net_mm.config import load_config
 from res2net_mm.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-ITERATIONS = 12  # of a training; the first two don't count
+# What a benchmark runs: all of its jobs with the configs of a folder.
+FOLDERS = {'jobs': 'demo/configs', 'coco-jobs': 'configs'}
+HELP = {
+    'jobs': "Whole tests and trainings of the demo's configs, by our tools and by the toolboxes'.",
+    'coco-jobs': 'The same of the shipped configs, on COCO in data/coco.',
+}
+ITERATIONS = {'train.py': 12, 'test.py': 100}  # at most
 AS_MMDET = dict(deep_stem=True, avg_down=True, pool_at_stride_1=False)  # arguments of our Res2Net
 RESNET = dict(scales=1, base_width=64)
 
@@ -52,61 +58,53 @@ GPU_FLAGS = {
 }
 
 
-def list_jobs(toolbox: str, networks: dict[str, dict], ours: dict[str, dict]) -> dict[str, list[Job]]:
-    """The jobs of a config: its toolbox's tools with the toolbox's networks, and ours with ours."""
+def list_jobs(toolbox: str, network: str, theirs: dict, ours: dict) -> dict[str, list[Job]]:
+    """The jobs of a config, by tool: the toolbox's own first, then ours with each of the flags."""
     jobs = {}
     for tool, flags in FLAGS.items():
-        jobs[tool] = [Job(f"{toolbox}'s {name}", toolbox, tool, own) for name, own in networks.items()]
+        own = Job(f"{toolbox}'s {network}", toolbox, tool, theirs)
+        jobs[tool] = [own]
         if tool == 'train.py':
-            jobs[tool] += [
-                replace(job, name=f'{job.name}, --amp', arguments=('--amp',), gpu=True) for job in jobs[tool]
-            ]
-        for name, own in ours.items():
-            job = Job(f'our {name}', 'res2net_mm', tool, own)
-            for flag in ['', *flags, *GPU_FLAGS[tool]]:
-                baseline = f"{toolbox}'s {name}{', --amp' if 'amp' in flag else ''}"
-                jobs[tool].append(
-                    replace(
-                        job,
-                        name=f'{job.name}, {flag}' if flag else job.name,
-                        arguments=tuple(flag.split()),
-                        baseline=baseline if name in networks else None,
-                        gpu=flag in GPU_FLAGS[tool],
-                    )
+            jobs[tool].append(replace(own, name=f'{own.name}, --amp', arguments=('--amp',), gpu=True))
+        for flag in ['', *flags, *GPU_FLAGS[tool]]:
+            jobs[tool].append(
+                Job(
+                    name=f'our {network}, {flag}' if flag else f'our {network}',
+                    toolbox='res2net_mm',
+                    tool=tool,
+                    backbone=ours,
+                    arguments=tuple(flag.split()),
+                    baseline=f'{own.name}, --amp' if '--amp' in flag else own.name,
+                    gpu=flag in GPU_FLAGS[tool],
                 )
+            )
     return jobs
 
 
 # The config, and what is run of it.
 JOBS = {
     'faster_rcnn_r2n50_fpn_coco': list_jobs(
-        'mmdet',
-        {
-            'Res2Net-50': dict(type='Res2Net', scales=4, base_width=26, norm_eval=False),
-            'ResNet-50': dict(type='ResNet', norm_eval=False),
-        },
-        {'Res2Net-50': AS_MMDET, 'ResNet-50': RESNET},
+        'mmdet', 'Res2Net-50', dict(type='Res2Net', scales=4, base_width=26), AS_MMDET
     ),
-    'simplebaseline_r2n50_coco': list_jobs(
-        'mmpose', {'ResNet-50': dict(type='ResNet')}, {'ResNet-50': RESNET, 'Res2Net-50': {}}
-    ),
+    # mmpose has no Res2Net.
+    'simplebaseline_r2n50_coco': list_jobs('mmpose', 'ResNet-50', dict(type='ResNet'), RESNET),
 }
 
 
-def demo_config(name: str) -> Config:
-    return load_config(str(ROOT / f'demo/configs/{name}.py'))
+def read(benchmark: str, config: str) -> Config:
+    return load_config(str(ROOT / FOLDERS[benchmark] / f'{config}.py'))
 
 
-def check() -> None:
+def check(benchmark: str) -> None:
     """Check that the jobs can run.
 
     Raises:
-        UserError: If the demo data aren't there.
+        UserError: If the data aren't there.
     """
     for config, tools in JOBS.items():
         for tool, jobs in tools.items():
             if installed(jobs):
-                preflight.check(demo_config(config), tool.removesuffix('.py'))
+                preflight.check(untrained(read(benchmark, config)), tool.removesuffix('.py'))
 
 
 def installed(jobs: list[Job], device: str = 'cpu') -> list[Job]:
@@ -116,7 +114,7 @@ def installed(jobs: list[Job], device: str = 'cpu') -> list[Job]:
     return [job for job in found if device == 'cuda' or not job.gpu]
 
 
-def sections(options: argparse.Namespace) -> Iterator[dict]:
+def sections(benchmark: str, options: argparse.Namespace) -> Iterator[dict]:
     """Run the jobs of each config and tool in turns.
 
     Raises:
@@ -124,12 +122,13 @@ def sections(options: argparse.Namespace) -> Iterator[dict]:
     """
     for config, tools in JOBS.items():
         for tool, jobs in tools.items():
-            yield measure(config, tool, jobs, options)
+            yield measure(benchmark, config, tool, jobs, options)
 
 
-def measure(config: str, tool: str, listed: list[Job], options: argparse.Namespace) -> dict:
+def measure(benchmark: str, config: str, tool: str, listed: list[Job], options: argparse.Namespace) -> dict:
     jobs = installed(listed, options.device)
-    section = {'benchmark': 'jobs', 'title': f'{tool} on {config}', 'timings': [], 'ratios': []}
+    title = f'{benchmark}: {tool} on {config}'
+    section = {'benchmark': benchmark, 'title': title, 'timings': [], 'ratios': []}
     section['left_out'] = [job.name for job in listed if job not in jobs and not job.gpu]
     if not jobs:
         return section
@@ -137,7 +136,7 @@ def measure(config: str, tool: str, listed: list[Job], options: argparse.Namespa
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, f'{i}.py') for i in range(len(jobs))]
         for job, file in zip(jobs, files):
-            configure(job, config, file)
+            configure(job, read(benchmark, config), file)
         for _ in range(options.runs):
             for job, file in zip(jobs, files):
                 print(f'{config}, {job.name}, {tool} ...', file=sys.stderr, flush=True)
@@ -156,14 +155,23 @@ def measure(config: str, tool: str, listed: list[Job], options: argparse.Namespa
     return section
 
 
-def configure(job: Job, config: str, path: Path) -> None:
+def untrained(cfg: Config) -> Config:
+    """A config without files that are no images or annotations: initial weights, another detector's boxes."""
+    cfg.model.backbone.init_cfg = None
+    for name in ('val_dataloader', 'test_dataloader'):
+        cfg[name].dataset.pop('bbox_file', None)
+    return cfg
+
+
+def configure(job: Job, cfg: Config, path: Path) -> None:
     """Write the config file of a job, and beside it, for a test, untrained weights (.pth)."""
-    cfg = demo_config(config)
-    cfg.model.backbone.update(job.backbone)
+    untrained(cfg).model.backbone.update(job.backbone)
     if job.toolbox != 'res2net_mm':
         cfg.custom_hooks = []
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=2)
-    cfg.train_dataloader.dataset.indices = ITERATIONS * cfg.train_dataloader.batch_size
+    for name, most in ITERATIONS.items():
+        loader = cfg[f'{name[:-3]}_dataloader']
+        loader.dataset.indices = most * loader.batch_size
     cfg.default_hooks.logger.interval = 1
     cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=2, save_last=False)
     cfg.dump(path)

@@ -161,7 +161,7 @@ def scales() -> Benchmark:
     for s, w in ((1, 64), (2, 48), (4, 26), (6, 18), (8, 14)):
         setting = dict(scales=s, base_width=w)
         if s > 1:  # mmdet's has no scale 1
-            candidates.append(Candidate(f'{w}w{s}s, mmdet', theirs('mmdet', **setting)))
+            candidates.append(Candidate(f'{w}w{s}s, {MMDET}', theirs('mmdet', **setting)))
         candidates.append(Candidate(f'{w}w{s}s', ours(**setting)))
         candidates.append(Candidate(f'{w}w{s}s, fused', ours(**setting), fused=True))
     return Benchmark('How the cost grows with the scale, at equal FLOPs.', candidates, [(2, 3, 512, 512)])

@@ -8,19 +8,23 @@ import triton.language as tl
 from torch import Tensor, nn
 
 
-@triton.jit(do_not_specialize=['pixels', 'height', 'width', 'out_height', 'out_width'])  # one for all sizes
+# One kernel for all splits and sizes of images.
+@triton.jit(do_not_specialize=['split', 'pixels', 'height', 'width', 'out_height', 'out_width'])
 def convolve_split(
-    x_ptr, weight_ptr, bias_ptr, out_ptr, pixels, height, width, out_height, out_width, row, stride, dilation,
+    x_ptr, weight_ptr, bias_ptr, out_ptr,
+    split, pixels, height, width, out_height, out_width, row, stride, dilation,
     CHANNELS: tl.constexpr, NEXT: tl.constexpr, TF32: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """Convolve one split, 3x3, with bias and ReLU, and see to the next split.
 
-    A program computes BLOCK_M pixels of the output by BLOCK_N channels, as a product of matrices. Pointers
-    are to the split's first element; ``row`` elements lie from one pixel to the next. NEXT is what becomes of
-    the next split: 'add' adds the output to it, 'copy' and 'pool' are of the last one, which is copied, or
-    average-pooled, into the output beside this one.
+    A program computes BLOCK_M pixels of the output by BLOCK_N channels, as a product of matrices. ``row``
+    elements lie from one pixel to the next. NEXT is what becomes of the next split: 'add' adds the output to
+    it, 'copy' and 'pool' are of the last one, which is copied, or average-pooled, into the output beside this
+    one.
     """
+    x_ptr += split * CHANNELS
+    out_ptr += split * CHANNELS
     columns: tl.constexpr = (CHANNELS + BLOCK_N - 1) // BLOCK_N
     steps: tl.constexpr = (CHANNELS + BLOCK_K - 1) // BLOCK_K
     program = tl.program_id(0)
@@ -102,15 +106,15 @@ def convolve_splits(x: Tensor, convs: nn.ModuleList, scales: int, add: bool, poo
     pixels = n * out_height * out_width
     sizes = tiles(pixels, channels, x.dtype)
     programs = triton.cdiv(pixels, sizes['BLOCK_M']) * triton.cdiv(channels, sizes['BLOCK_N'])
-    for i, conv in enumerate(convs):
-        following = 'add' if add else ''
-        if i == len(convs) - 1:
-            following = '' if len(convs) == scales else 'pool' if pool else 'copy'
-        weight = conv.weight.contiguous(memory_format=torch.channels_last)
-        with torch.cuda.device_of(x):  # Triton starts kernels on the current one
+    with torch.cuda.device_of(x):  # Triton starts kernels on the current one
+        for split, conv in enumerate(convs):
+            following = 'add' if add else ''
+            if split == len(convs) - 1:
+                following = '' if len(convs) == scales else 'pool' if pool else 'copy'
+            weight = conv.weight.contiguous(memory_format=torch.channels_last)
             convolve_split[(programs,)](
-                x[:, i * channels :], weight, conv.bias, out[:, i * channels :],
-                pixels, height, width, out_height, out_width, row, stride, dilation,
+                x, weight, conv.bias, out,
+                split, pixels, height, width, out_height, out_width, row, stride, dilation,
                 channels, following, x.dtype is torch.float32, **sizes,
             )  # fmt: skip
     return out

@@ -123,6 +123,7 @@ def test_a_gpu_that_is_not_there(monkeypatch):
         (dict(json='file/x.json'), '--json file/x.json cannot be written: (Not a dir|File exists)'),
         (dict(benchmarks=['sizes'], plots='file'), '--plots file cannot be written: File exists'),
         (dict(benchmarks=['inference', 'jobs']), 'make demo makes'),
+        (dict(benchmarks=['coco-jobs'], shapes=None), 'data/coco'),
         (
             dict(benchmarks=['inference', 'training'], shapes=[(2, 3, 32, 32), (1, 3, 32, 20)]),
             '1x32x20: BN cannot learn from the one pixel',

@@ -19,14 +19,14 @@ def options(**given):
 
 
 def test_tools_beside_the_toolboxes_own(tiny_config, tmp_path, monkeypatch, capsys):
-    configs = tmp_path / 'demo' / 'configs'
+    configs = tmp_path / 'configs'
     configs.mkdir(parents=True)
     shutil.copy(tiny_config, configs)
     (tmp_path / 'tools').symlink_to(jobs.ROOT / 'tools')
     (tmp_path / 'data' / 'demo' / 'coco').mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(jobs, 'ROOT', tmp_path)
-    monkeypatch.setattr(jobs, 'ITERATIONS', 2)
+    monkeypatch.setattr(jobs, 'ITERATIONS', {'train.py': 2, 'test.py': 1})
     listed = {
         'test.py': [
             Job('our Tiny', 'res2net_mm', 'test.py', AS_MMDET),
@@ -36,9 +36,9 @@ def test_tools_beside_the_toolboxes_own(tiny_config, tmp_path, monkeypatch, caps
     }
     gone = {'test.py': [Job("gone's", 'no_such', 'test.py', {}), Job('our', 'res2net_mm', 'test.py', {})]}
     monkeypatch.setattr(jobs, 'JOBS', {'tiny': listed, 'no config': gone})
-    benchmark.main(options())
+    benchmark.main(options(benchmarks=['coco-jobs']))
     printed = capsys.readouterr().out
-    assert 'test.py on tiny, an iteration of 8 images' in printed and 'left out: gone' in printed
+    assert 'coco-jobs: test.py on tiny, an iteration of 8 images' in printed and 'left out: gone' in printed
     assert "left out: gone's, our" in printed  # which needs the same toolbox
     assert 'train.py on tiny, an iteration of 2 images' in printed and 'images a second' in printed
     assert os.listdir(tmp_path / 'data' / 'demo') == ['coco'] and not (tmp_path / 'work_dirs').exists()
@@ -53,4 +53,19 @@ def test_a_job_that_fails(tmp_path):
 
 def test_every_config_is_there():
     for config in jobs.JOBS:
-        assert (jobs.ROOT / f'demo/configs/{config}.py').is_file()
+        for folder in jobs.FOLDERS.values():
+            assert (jobs.ROOT / folder / f'{config}.py').is_file()
+
+
+def test_nothing_but_images_and_annotations_is_needed():
+    cfg = jobs.untrained(jobs.read('coco-jobs', 'simplebaseline_r2n50_coco'))
+    assert cfg.model.backbone.init_cfg is None
+    assert 'bbox_file' not in cfg.test_dataloader.dataset and 'bbox_file' not in cfg.val_dataloader.dataset
+
+
+def test_each_of_ours_has_a_baseline():
+    for tools in jobs.JOBS.values():
+        for listed in tools.values():
+            names = {job.name for job in listed}
+            ours = [job for job in listed if job.toolbox == 'res2net_mm']
+            assert len(ours) == 5 and {job.baseline for job in ours} <= names - {job.name for job in ours}
