@@ -1,5 +1,6 @@
 """The splits of a fused block by Triton: interpreted, compiled for GPUs that aren't here, and on one."""
 
+import math
 import os
 import subprocess
 import sys
@@ -43,7 +44,9 @@ def test_every_network_by_the_interpreter():
 )
 def test_compiles_for_a_gpu(capability, dtype, pixels, channels, following):
     kernel = splits.convolve_split
-    sizes = splits.tiles(pixels, channels, TYPES[dtype])
+    programs, sizes = splits.tiles(pixels, channels, TYPES[dtype])
+    assert programs == math.ceil(pixels / sizes['BLOCK_M']) * math.ceil(channels / sizes['BLOCK_N'])
+    sizes = dict(sizes)
     options = {name: sizes.pop(name) for name in ('num_warps', 'num_stages')}
     constants = dict(CHANNELS=channels, NEXT=following, TF32=dtype == 'fp32', **sizes)
     signature = {

@@ -1,5 +1,7 @@
 """The splits of a block on a GPU: each convolution one Triton kernel, which adds and concatenates, too."""
 
+import math
+from functools import cache
 from types import SimpleNamespace
 
 import torch
@@ -72,18 +74,21 @@ def convolve_split(
         tl.store(out_ptr + CHANNELS + at, (total / 9).to(out_ptr.dtype.element_ty), mask)
 
 
-def tiles(pixels: int, channels: int, dtype: torch.dtype) -> dict[str, int]:
+@cache
+def tiles(pixels: int, channels: int, dtype: torch.dtype) -> tuple[int, dict[str, int]]:
     """How an output is divided: into a program for each multiprocessor at least, if it is large enough.
 
     What was fastest on an H200, nearly.
+
+    Returns:
+        tuple[int, dict[str, int]]: The number of programs, and the kernel's options.
     """
     half = dtype is not torch.float32
     m, n = (128 if half else 64, 32) if channels <= 32 else (64, 64)
-    while triton.cdiv(pixels, m) * triton.cdiv(channels, n) < 90 and m > 16:
+    while (programs := math.ceil(pixels / m) * math.ceil(channels / n)) < 90 and m > 16:
         m, n = (m, 32) if n > 32 else (m // 2, n)
-    return dict(
-        BLOCK_M=m, BLOCK_N=n, BLOCK_K=32 if channels <= 32 else 64, num_warps=4, num_stages=4 if half else 3
-    )
+    k, stages = 32 if channels <= 32 else 64, 4 if half else 3
+    return programs, dict(BLOCK_M=m, BLOCK_N=n, BLOCK_K=k, num_warps=4, num_stages=stages)
 
 
 def convolve_splits(x: Tensor, convs: nn.ModuleList, scales: int, add: bool, pool: bool) -> Tensor:
@@ -104,8 +109,7 @@ def convolve_splits(x: Tensor, convs: nn.ModuleList, scales: int, add: bool, poo
     shape = n, row, out_height, out_width
     out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     pixels = n * out_height * out_width
-    sizes = tiles(pixels, channels, x.dtype)
-    programs = triton.cdiv(pixels, sizes['BLOCK_M']) * triton.cdiv(channels, sizes['BLOCK_N'])
+    programs, sizes = tiles(pixels, channels, x.dtype)
     with torch.cuda.device_of(x):  # Triton starts kernels on the current one
         for split, conv in enumerate(convs):
             following = 'add' if add else ''
