@@ -4,9 +4,6 @@ RUN := work_dirs/demo/$(DEMO)
 DIGITS := work_dirs/demo/digits
 SEEDS := 0 1 2
 
-# OpenMP threads that spin while they wait make training on a busy CPU several times slower.
-export OMP_WAIT_POLICY ?= PASSIVE
-
 .PHONY: help env demo demos digits test test-slow gpu-check lint clean
 
 help:  ## list the targets
@@ -19,7 +16,7 @@ demo: env  ## train and evaluate a small detector on drawn images, and draw what
 	$(PY) demo/make_data.py data/demo
 	@echo 'Training takes 5 to 15 minutes on 2 CPU cores, the evaluation one more.'
 	$(PY) tools/train.py demo/configs/$(DEMO).py --work-dir $(RUN) --resume
-	$(PY) tools/test.py demo/configs/$(DEMO).py $$(cat $(RUN)/last_checkpoint) --work-dir $(RUN) --show-dir $(RUN)/shown
+	$(PY) tools/test.py demo/configs/$(DEMO).py "$$(cat $(RUN)/last_checkpoint)" --work-dir $(RUN) --show-dir $(RUN)/shown
 
 demos: env  ## the same for every method, with ResNet-50 and Res2Net-50 (some hours), and their tables
 	$(PY) demo/make_data.py data/demo

@@ -1,14 +1,20 @@
 """Res2Net for OpenMMLab's toolboxes."""
 
+import os
 from importlib.util import find_spec
 
 __version__ = '0.1.0'
+
+# OpenMP threads that spin while they wait take the CPUs from data workers and from other work: a training was
+# several times slower. PyTorch reads it when it is imported.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 _missing = [name for name in ('mmengine', 'mmcv') if find_spec(name) is None]
 if _missing:
     raise ImportError(
         f"res2net_mm needs {', '.join(_missing)}: install OneDL's mmengine and mmcv "
-        "(pip install onedl-mmengine onedl-mmcv), or OpenMMLab's (pip install mmengine mmcv)."
+        '(pip install onedl-mmengine onedl-mmcv), and the toolbox that is wanted (onedl-mmdetection, '
+        "onedl-mmsegmentation, onedl-mmpretrain), or OpenMMLab's (pip install mmengine mmcv mmdet ...)."
     )
 
 from .config import resolve_names  # noqa: E402

@@ -21,6 +21,7 @@ def main() -> None:
     """Run the command that the arguments name, as Python runs a script."""
     known = commands()
     name, *arguments = sys.argv[1:] or ['--help']
+    name = name.replace('_', '-')
     if name in ('-h', '--help'):
         print('usage: res2net-mm COMMAND ...\n\nCommands (res2net-mm COMMAND --help lists the options):')
         for name, path in known.items():

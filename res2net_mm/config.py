@@ -19,7 +19,7 @@ from mmengine.utils import is_installed
 from .cfg_options import check_value
 from .errors import UserError
 from .lookup import find_registered, nearest, parameters
-from .toolboxes import importing
+from .toolboxes import how_to_install, importing
 
 # Keys that mmengine and mmcv take from a config beside the parameters of what they build with the rest.
 READ_BY_RUNNER = {
@@ -42,6 +42,7 @@ POPPED = dict(
     optim_wrapper={'constructor', 'paramwise_cfg'},
     param_scheduler={'convert_to_iter_based'},
     init_cfg={'input_conv', 'partial'},  # of this package's networks, see load_pretrained
+    loss_cls={'bg_cls_weight'},  # by DETR's heads
     nms={'class_agnostic', 'split_thr'},
     norm_cfg={'requires_grad'},
     backbone={'pretrained'},  # see models.arguments.checked
@@ -72,10 +73,13 @@ def load_config(path: str, options: dict | None = None) -> Config:
     except FileNotFoundError as error:
         raise UserError(f'a base of {file} was not found: {error}') from None
     except ModuleNotFoundError as error:  # a base of a toolbox
-        raise UserError(f'{file} needs a package that is missing: {error}') from None
+        advice = how_to_install(str(error))
+        raise UserError(f'{file} needs a package that is missing: {error}\n{advice}') from None
     scope = cfg.get('default_scope')
     if scope and find_spec(scope) is None:
-        raise UserError(f"the config's default_scope is {scope!r}, but {scope} is not installed")
+        raise UserError(
+            f"the config's default_scope is {scope!r}, but {scope} is not installed\n{how_to_install(scope)}"
+        )
     with importing(scope or 'mmengine'):
         importlib.import_module(f'{scope or "mmengine"}.registry')
     # A new type comes first: it is its arguments that the other options are.

@@ -40,10 +40,18 @@ def command(tool: str) -> str:
     return f'res2net-mm {tool.replace("_", "-")}' if installed else f'python tools/{tool}.py'
 
 
-def run_tool(main: Callable[[], None]) -> None:
-    """Call a tool's ``main()``; show a `UserError`, or a known one, as a message, and leave with its code."""
+def run_tool(main: Callable[[], None], if_interrupted: str = '') -> None:
+    """Call a tool's ``main()``; show a `UserError`, or a known one, as a message, and leave with its code.
+
+    Args:
+        main (Callable): The tool.
+        if_interrupted (str): What to say besides on Ctrl-C. Default: ''.
+    """
     try:
         main()
+    except KeyboardInterrupt:
+        print(f'\n{Path(sys.argv[0]).name}: interrupted{if_interrupted}', file=sys.stderr)
+        sys.exit(130)
     except (UserError, RuntimeError, OSError) as error:
         message = error if isinstance(error, UserError) else explain(error)
         if message is None:
@@ -53,6 +61,7 @@ def run_tool(main: Callable[[], None]) -> None:
 
 
 ON_A_CPU = 'CUDA_VISIBLE_DEVICES= has all run on the CPU'
+OF_FILES = ('ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EIO', 'ENOTDIR', 'EISDIR')  # the user's to mend
 # How errors of PyTorch's begin that are not this code's to mend, and what to say.
 KNOWN = {
     r'DataLoader timed out': 'a data worker has not answered in time: it hangs, or its disk does. '
@@ -94,7 +103,7 @@ KNOWN = {
 def explain(error: Exception) -> str | None:
     """What to say of an error that comes from the machine; None if it is another one."""
     if isinstance(error, OSError):
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.ENOTDIR):
+        if errno.errorcode.get(error.errno) in OF_FILES:
             return f'{error.strerror}: {error.filename or "a file could not be written"}'
         return None
     for pattern, text in KNOWN.items():

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -199,7 +200,7 @@ def check_data(cfg: Config, mode: str) -> None:
                 gone = [(key, file) for key, file in files if not os.path.exists(file)]
                 name = '.'.join(map(str, path))
                 missing += [f'  {name}.{key}: {os.path.abspath(file)}' for key, file in gone]
-                roots += [node.get('data_root') or os.path.dirname(file) for _, file in gone]
+                roots += [_to_link(node.get('data_root'), key, file) for key, file in gone]
                 prefixes = [file in gone for file in files if file[0].startswith('data_prefix')]
                 if True in prefixes and False in prefixes:
                     inherited[f'{name}.data_prefix'] = node['data_prefix']
@@ -238,10 +239,18 @@ def _files(dataset: dict) -> Iterator[tuple[str, str]]:
             yield f'data_prefix.{key}', os.path.join(root, folder)
 
 
+def _to_link(data_root: str | None, key: str, file: str) -> str:
+    """What of a missing file's path a link may stand for: its folder, if that is missing, too."""
+    folder = data_root or ('' if key.startswith('data_prefix') else os.path.dirname(file))
+    return file if not folder or os.path.exists(folder) else folder
+
+
 def _advice(root: str) -> str:
     inside = [shipped for shipped in ROOTS if _below(root, shipped)]
     if not inside:
-        return f'Put the data there, or link to it: ln -s WHERE_IT_IS {root.rstrip("/")}'
+        advice = f'Put the data there, or link to it: ln -s WHERE_IT_IS {shlex.quote(root.rstrip("/"))}'
+        relative = f'\nPaths are seen from the folder where this was called, {os.getcwd()}'
+        return advice + relative * (not os.path.isabs(root))
     shipped = max(inside, key=len)
     layout, prepare = ROOTS[shipped]
     if not layout:

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -15,6 +16,20 @@ from pathlib import Path
 from mmengine.registry import Registry
 
 from .errors import UserError
+
+# OneDL's distributions of the toolboxes, which import under OpenMMLab's names.
+DISTRIBUTIONS = {
+    'mmdet': 'onedl-mmdetection faster-coco-eval',
+    'mmseg': 'onedl-mmsegmentation pysodmetrics',
+    'mmpretrain': 'onedl-mmpretrain',
+    'mmpose': '--no-deps mmpose',  # of its dependencies chumpy no longer builds
+}
+
+
+def how_to_install(text: str) -> str:
+    """What to do about the toolbox that a text names, or nothing."""
+    named = [name for name in DISTRIBUTIONS if re.search(rf'\b{name}\b', text)]
+    return f'To install it: pip install {DISTRIBUTIONS[named[0]]} (see docs/environment.md)' if named else ''
 
 
 class OpsFinder(MetaPathFinder):

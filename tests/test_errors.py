@@ -8,6 +8,7 @@ from helpers import GPU
 from torch import nn
 
 from res2net_mm.errors import UserError, explain, run_tool
+from res2net_mm.files import replacing
 
 CUDA = 'CUDA error: {}\nCUDA kernel errors might be asynchronously reported at some other API call'
 MIXED = 'Expected all tensors to be on the same device'
@@ -119,6 +120,22 @@ def test_what_a_gpu_says_is_known(device):
     with pytest.raises(RuntimeError) as error:
         x.to('cuda:99')
     assert 'nvidia-smi lists them' in explain(error.value)
+
+
+def test_a_tool_that_is_interrupted_and_a_file_in_the_way(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, 'argv', ['x/predict.py'])
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match='130'):
+        run_tool(interrupted, '; nothing was written')
+    assert capsys.readouterr().err == '\npredict.py: interrupted; nothing was written\n'
+    (tmp_path / 'file').touch()
+    for parts in (('file', 'x.png'), ('file', 'deeper', 'x.png')):
+        with pytest.raises(SystemExit, match='2'):
+            run_tool(replacing(tmp_path.joinpath(*parts)).__enter__)
+        assert f'predict.py: error: Not a directory: {tmp_path}/file' in capsys.readouterr().err
 
 
 def test_a_tool_shows_what_is_known_and_nothing_else(monkeypatch, capsys):

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from res2net_mm import preflight
+from res2net_mm.checks.start import doubts
 from res2net_mm.config import load_config
 from res2net_mm.errors import UserError
 
@@ -106,7 +107,20 @@ def test_advice_fits_the_data(tmp_path):
     assert "make demo makes the demo's data" in preflight._advice('data/demo/coco/')
     assert 'ln -s WHERE_IT_IS data/coco\n' in preflight._advice(f'{Path().absolute()}/data/coco/annotations')
     for own in ('data/own', '/home/coco/data/coco', '/data/VOCdevkit', '/imagenet', 'demo', 'data/coco_own'):
-        assert preflight._advice(f'{own}/') == f'Put the data there, or link to it: ln -s WHERE_IT_IS {own}'
+        first, *more = preflight._advice(f'{own}/').splitlines()
+        assert first == f'Put the data there, or link to it: ln -s WHERE_IT_IS {own}'
+        here = [f'Paths are seen from the folder where this was called, {Path.cwd()}']
+        assert more == here * (own[0] != '/')
+
+
+def test_a_link_stands_for_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'my data').mkdir()
+    assert preflight._to_link('my data', 'ann_file', 'my data/a.json') == 'my data/a.json'
+    assert preflight._to_link('my pets', 'ann_file', 'my pets/a.json') == 'my pets'
+    assert preflight._to_link(None, 'ann_file', 'pets/a.json') == 'pets'
+    assert preflight._to_link(None, 'data_prefix.img', 'my data/pets') == 'my data/pets'
+    assert "ln -s WHERE_IT_IS 'my data/pets'\n" in preflight._advice('my data/pets')
 
 
 def test_an_inherited_key_of_the_prefix_is_suspected(cfg, coco):
@@ -253,3 +267,23 @@ def test_a_config_without_a_scope_is_told_so(cfg):
     cfg.default_scope = None
     with DefaultScope.overwrite_default_scope('mmdet'):  # an earlier run's, in this process
         assert "the config has no default_scope, such as 'mmdet'" in message(cfg)
+
+
+def test_a_start_that_is_hardly_meant():
+    cfg = load_config(str(CONFIGS / 'faster_rcnn_r2n50_fpn_coco.py'))
+    assert list(doubts(cfg, resumed=False)) == []
+    cfg.model.data_preprocessor.std = [1.0, 1.0, 1.0]
+    (doubt,) = doubts(cfg, resumed=False)
+    assert doubt.startswith('res2net://res2net50_26w_4s expects ') and 'std is [1.0, 1.0, 1.0]' in doubt
+    cfg.model.backbone.init_cfg = None
+    (doubt,) = doubts(cfg, resumed=False)
+    assert 'by frozen_stages=1, norm_eval=True' in doubt and 'model.backbone.norm_eval=False' in doubt
+    assert list(doubts(cfg, resumed=True)) == []
+    cfg.model.backbone.update(frozen_stages=-1, norm_eval=False)
+    assert list(doubts(cfg, resumed=False)) == []
+
+
+def test_keys_that_a_head_takes_out_itself(tmp_path):
+    (tmp_path / 'own.py').write_text("_base_ = 'mmdet::detr/detr_r50_8xb2-150e_coco.py'")
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        preflight.check_keys(load_config(str(tmp_path / 'own.py')))

@@ -72,6 +72,8 @@ def test_which_blocks():
         'layer3.3',
     ]  # after the first, in the middle
     assert theoretical_sides(find_blocks(network, ['layer4.0'])['layer4.0']) == [3, 3, 3, 3]
+    only_first = ['layer1.0', 'layer2.0', 'layer3.0', 'layer4.0']
+    assert list(find_blocks(Res2Net(depth=(1, 1, 1, 1), **TINY))) == only_first
     with pytest.raises(UserError, match=r"no block 'layer1.7'; did you mean layer1\.\d or "):
         find_blocks(network, ['layer1.7'])
 

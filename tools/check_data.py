@@ -8,7 +8,7 @@ from res2net_mm.cfg_options import CfgOptions
 from res2net_mm.checks.contents import report
 from res2net_mm.checks.decoding import look_closely
 from res2net_mm.config import load_config
-from res2net_mm.errors import UserError
+from res2net_mm.errors import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,15 +20,15 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-if __name__ == '__main__':
+def main() -> None:
     args = parse_args()
-    try:
-        found = look_closely(load_config(args.config, args.cfg_options))
-    except UserError as error:
-        print(f'check_data.py: error: {error}', file=sys.stderr)
-        sys.exit(2)
+    found = look_closely(load_config(args.config, args.cfg_options))
     for kind in ('warnings', 'errors'):
         print(f'\n{kind}:\n{report(found, kind) or "  none"}')
     images = sum(len(problems.samples) for problems in found.values())
     print(f'\n{images:,} images in {len(found) - 1} data sets')
     sys.exit(1 if report(found, 'errors') else 0)
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from res2net_mm.errors import UserError
+from res2net_mm.errors import command, run_tool
 from res2net_mm.own_data import METHODS, check, read, write
 
 
@@ -29,18 +29,11 @@ def main() -> None:
     check(args.method, args.backbone, config)
     data = read(args.folder, args.method)
     print(data.describe())
-    command = f'python {shlex.join(["tools/own_data.py", *sys.argv[1:]])}'
-    written = write(data, args.method, args.backbone, config, command)
+    called = f'{command("own_data")} {shlex.join(sys.argv[1:])}'
+    written = write(data, args.method, args.backbone, config, called)
     print('\nWritten:', written[0], *(f'and, for it, {folder}/' for folder in written[1:]))
-    print('Next: python tools/train.py', shlex.quote(str(config)))
+    print('Next:', command('train'), shlex.quote(str(config)))
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except (UserError, OSError) as error:  # OSError: what may not be read or written
-        print(f'own_data.py: error: {error}', file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print('\nown_data.py: interrupted; nothing was written', file=sys.stderr)
-        sys.exit(130)
+    run_tool(main, '; nothing was written')

@@ -107,9 +107,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        run_tool(main)
-    except KeyboardInterrupt:
-        name = Path(sys.argv[0]).name
-        print(f'\n{name}: interrupted; what was done until then is written', file=sys.stderr)
-        sys.exit(130)
+    run_tool(main, '; what was done until then is written')

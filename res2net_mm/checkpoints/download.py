@@ -18,6 +18,7 @@ from ..files import replacing
 from .integrity import CheckpointError, hash_in_name, sha256, write_sha256
 
 SCHEME = 'res2net://'
+LAST = 'last_checkpoint'  # mmengine's file in a work directory, which names a checkpoint
 TIMEOUT = 60  # seconds without a byte, after which a server is given up
 RELEASE_URL = 'https://shanghuagao.oss-cn-beijing.aliyuncs.com/res2net/'
 RELEASED = {  # the authors' weights, and how the SHA-256 of each file begins
@@ -59,6 +60,9 @@ def fetch(source: str | os.PathLike) -> Path:
         return _download(source, f'{name.stem[:100]}_{address}{name.suffix[:20]}', None)
     try:
         path = Path(source).expanduser()
+        last = path / LAST if path.is_dir() else path
+        if last.name == LAST and last.is_file():
+            raise CheckpointError(f'{path} is no checkpoint; its last one is {last.read_text().strip()}')
         if path.is_file():
             return path
     except (OSError, RuntimeError) as error:  # no permission, a name too long; no such user's home

@@ -224,7 +224,11 @@ def _check_boxes(annotations, by_id, problems) -> None:
         outside = finite & ~flat & ((high <= 0) | (low >= sizes)).any(1)
         # Rounded coordinates are beyond by a pixel in COCO itself.
         beyond = finite & ~flat & ~outside & ((low < -2) | (high > sizes + 2)).any(1)
-    problems.warn('boxes have no area, or less than a pixel, and are left out (annotation ids)', ids[flat])
+    if len(ids) and flat.all():
+        problems.error('boxes, all, have less than a pixel; COCO has no shares of 1 (annotation ids)', ids)
+    else:
+        text = 'boxes have no area, or less than a pixel, and are left out (annotation ids)'
+        problems.warn(text, ids[flat])
     problems.warn('boxes are outside of their image and left out (annotation ids)', ids[outside])
     problems.warn('boxes reach beyond their image and are clipped (annotation ids)', ids[beyond])
 

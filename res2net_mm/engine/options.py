@@ -9,8 +9,10 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
+from .. import preflight
 from ..config import unwrap
 from ..errors import UserError
+from ..files import make_folder
 
 # What each toolbox's default_hooks.visualization is to be told, and what it calls the folder.
 DRAWING = {
@@ -33,6 +35,9 @@ def use_gloo(cfg: Config) -> None:
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
     cfg.sync_bn = None  # runs on GPUs only
+    for _, node in preflight.walk(cfg.model):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
     cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
 
 
@@ -40,14 +45,15 @@ def use_amp(cfg: Config) -> None:
     """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU."""
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     kind = getattr(kind, '__name__', kind)  # a class, in a config that imports it
-    if kind == 'AmpOptimWrapper':
-        return
-    if kind != 'OptimWrapper':
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f"--amp can't replace the config's optim_wrapper.type {kind!r}")
     if torch.cuda.is_available():
-        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+        if kind != 'AmpOptimWrapper':
+            cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
         return
     cfg.optim_wrapper.type = 'res2net_mm.CPUAmpOptimWrapper'
+    for key in ('loss_scale', 'dtype', 'use_fsdp'):  # AmpOptimWrapper's own
+        cfg.optim_wrapper.pop(key, None)
     if cfg.get('default_scope') == 'mmpose':  # whose training accuracy is NumPy's, which has no bfloat16
         cfg.model.train_cfg = {**(cfg.model.get('train_cfg') or {}), 'compute_acc': False}
 
@@ -88,13 +94,17 @@ def name_pictures(runner: Runner, folder: str) -> None:
     """Call each picture as its image, with as many folders before it as tell it from another one's.
 
     mmdet has the last of several images of a name overwrite the others', mmseg and mmpretrain add a suffix.
-    mmpose, which draws each person, numbers them.
+    mmpose, which draws each person, numbers them. mmpretrain takes the channels, BGR, for RGB.
     """
+    make_folder(Path(folder))
     visualizer, taken = runner.visualizer, {}
+    preprocessor = getattr(runner.model, 'module', runner.model).data_preprocessor
     method = 'visualize_cls' if hasattr(visualizer, 'visualize_cls') else 'add_datasample'
     draw = getattr(visualizer, method)
 
     def draw_named(*args, data_sample=None, **kwargs):
+        if method == 'visualize_cls' and preprocessor.to_rgb:
+            kwargs['image'] = kwargs['image'][..., ::-1]
         path = data_sample.get('img_path')
         if path:
             parts = Path(path).parts
@@ -111,6 +121,7 @@ def dump(cfg: Config, file: str) -> None:
     """Have the test write its predictions to a pickle file."""
     if not file.endswith(('.pkl', '.pickle')):
         raise UserError(f'--out {file}: the name must end in .pkl or .pickle')
+    make_folder(Path(file).parent)
     kind = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
     cfg.test_evaluator = [*as_list(cfg.test_evaluator), dict(type=kind, out_file_path=file)]
 

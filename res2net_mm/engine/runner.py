@@ -18,8 +18,9 @@ from mmengine.runner import Runner
 
 from .. import checks, preflight
 from ..checkpoints import fetch, local_rank, read_training, safe_loading
+from ..checks.start import doubts
 from ..config import load_config
-from ..errors import UserError, explain
+from ..errors import UserError, command, explain
 from ..results.metrics import print_metrics
 from . import options
 from .hooks import ChannelsLastHook, CompileHook, FuseHook
@@ -63,7 +64,8 @@ def main(
         # mmengine's formatter of configs turns one into the other.
         if isinstance(error, SyntaxError) and not _was_interrupted(error):
             raise
-        _leave('\ninterrupted; train.py --resume goes on from the last checkpoint, if there is one', 130)
+        go_on = f'; {command("train")} --resume goes on from the last checkpoint, if there is one'
+        _leave('\ninterrupted' + go_on * (run is train), 130)
 
 
 def _was_interrupted(error: BaseException | None) -> bool:
@@ -110,6 +112,8 @@ def train(
     Raises:
         UserError: If something that the config or the arguments name isn't there.
     """
+    if cfg.get('runner_type', 'Runner') != 'Runner' or cfg.get('strategy'):
+        raise UserError("runner_type and strategy are not heeded here: train.py has mmengine's Runner alone")
     if amp:
         options.use_amp(cfg)
     if auto_scale_lr:
@@ -127,6 +131,8 @@ def train(
         )
     if not no_check:
         checks.check(cfg, 'train', check_all)
+        for doubt in doubts(cfg, bool(resume or cfg.get('load_from'))) if first_process() else ():
+            print(f'warning: {doubt}', file=sys.stderr)
     held = lock(cfg.work_dir) if first_process() else None  # noqa: F841 - until the process ends
     if resume:
         resume_from(cfg, checkpoint)

@@ -85,7 +85,11 @@ class Res2Net(StagedBackbone):
     ):
         super().__init__(norm_eval, zero_init_residual, init_cfg)
         if style != 'pytorch':
-            raise ValueError(f"style={style!r}: Res2Net has only 'pytorch'")
+            raise ValueError(
+                f"style={style!r}: Res2Net has only 'pytorch', whose weights expect RGB images: "
+                'data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], '
+                'bgr_to_rgb=True)'
+            )
         blocks = blocks_per_stage(depth)
         per_stage = dict(depth=blocks, strides=strides, dilations=dilations)
         if dcn:

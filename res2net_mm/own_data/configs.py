@@ -50,7 +50,7 @@ def by_epochs(images: int, batch: int, iterations: int, least: int, most: int) -
 # About {iterations:,} iterations, but {least} epochs at least and {most} at most.
 # To try it: --cfg-options train_cfg.max_epochs=1
 train_cfg = dict(max_epochs={count}, val_interval={interval})
-default_hooks = dict(checkpoint=dict(interval={interval}))
+default_hooks = dict(checkpoint=dict(interval={interval}), logger=dict(interval=10))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end={warmup}),
     dict(type='MultiStepLR', by_epoch=True, milestones=[{count * 2 // 3}, {count * 8 // 9}], gamma=0.1),
@@ -65,7 +65,7 @@ def by_iterations(images: int, passes: int, batch: int, least: int, most: int) -
 # {passes} passes over the images, but {least:,} iterations at least and {most:,} at most.
 # To try it: --cfg-options train_cfg.max_iters=10 train_cfg.val_interval=10
 train_cfg = dict(max_iters={count}, val_interval={count // 10})
-default_hooks = dict(checkpoint=dict(interval={count // 10}))
+default_hooks = dict(checkpoint=dict(interval={count // 10}), logger=dict(interval=10))
 """
     return text, count
 

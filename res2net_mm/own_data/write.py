@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ..config import shipped_configs
-from ..errors import UserError
+from ..errors import UserError, command
 from ..files import replacing
 from ..lookup import nearest
 from .data import Data
@@ -27,11 +27,11 @@ METHODS = dict(
 HEAD = '''\
 """{name} on {root}: images {counts}.
 
-Written by: {command}
+Written by: {called}
 Paths are seen from the folder where that was run; run this there, too:
-  python tools/train.py {config}
-  python tools/test.py {config} CHECKPOINT --show-dir shown
-  python tools/predict.py {config} CHECKPOINT PICTURES
+  {train} {config}
+  {test} {config} CHECKPOINT --show-dir shown
+  {predict} {config} CHECKPOINT PICTURES
 """
 
 # Whatever isn't stated here is as there: network and first weights, augmentation, evaluation.
@@ -65,7 +65,7 @@ def check(method: str, backbone: str, config: Path) -> None:
             raise UserError(f'{path} is there already: delete it, or give another name: -o NAME.py')
 
 
-def write(data: Data, method: str, backbone: str, config: Path, command: str) -> list[Path]:
+def write(data: Data, method: str, backbone: str, config: Path, called: str) -> list[Path]:
     """Write a config and, in a folder beside it and of its name, the annotations that it needs.
 
     Args:
@@ -73,7 +73,7 @@ def write(data: Data, method: str, backbone: str, config: Path, command: str) ->
         method (str): A key of :data:`METHODS`.
         backbone (str): One of :func:`backbones`.
         config (Path): The new file.
-        command (str): What its first lines say that it was written by.
+        called (str): What its first lines say that it was written by.
 
     Returns:
         list[Path]: The config, and the folder if there is one.
@@ -87,8 +87,9 @@ def write(data: Data, method: str, backbone: str, config: Path, command: str) ->
     files = Path(tempfile.mkdtemp(prefix='.own_data_', dir=config.parent))
     try:
         counts = ', '.join(f'{len(pictures):,} {split}' for split, pictures in data.splits.items())
-        about = dict(name=base.rpartition('/')[2], root=data.folder.root, counts=counts, command=command)
+        about = dict(name=base.rpartition('/')[2], root=data.folder.root, counts=counts, called=called)
         about = {key: str(value).replace('\\', '/').replace('"', "'") for key, value in about.items()}
+        about |= {tool: command(tool) for tool in ('train', 'test', 'predict')}
         text = HEAD.format(**about, config=shlex.quote(config.as_posix()), base=base)
         text += METHODS[method][1](data, method, backbone, folder, files)
         written = [config]

@@ -48,7 +48,10 @@ def complexity(cfg: Config, shape: tuple[int, int] | None = None) -> dict[str, f
         model = _build(cfg.model).eval()
     image = torch.empty(1, 3, *(shape or ((800, 1280) if scope == 'mmdet' else _crop(cfg))), device='meta')
     with torch.device('meta'):
-        counted = count(model, lambda: _forward(model, image))
+        try:
+            counted = count(model, lambda: _forward(model, image))
+        except NotImplementedError as error:  # a head without a forward, such as Sparse R-CNN's
+            raise UserError(f"a {type(model).__name__} can't be counted: {error}") from None
     return dict(counted, backbone=sum(p.numel() for p in model.backbone.parameters()) / 1e6)
 
 

@@ -66,7 +66,7 @@ def find_blocks(network: nn.Module, names: Sequence[str] | None = None) -> dict[
     Args:
         network (nn.Module): Any of this package's networks.
         names (Sequence[str], optional): Their names in it, such as ``layer1.1``. Default: None (of each stage
-            the one in the middle of those after the first).
+            the one in the middle of those after the first; all, if there are only first ones).
 
     Returns:
         dict[str, Bottle2neck]: The blocks, by their names.
@@ -79,7 +79,7 @@ def find_blocks(network: nn.Module, names: Sequence[str] | None = None) -> dict[
         stages = {}
         for name, block in known.items():
             stages.setdefault(name.split('.')[0], []).extend([] if block.is_first else [name])
-        names = [later[(len(later) - 1) // 2] for later in stages.values() if later]
+        names = [later[(len(later) - 1) // 2] for later in stages.values() if later] or list(known)
     for name in names:
         if name not in known:
             raise UserError(f'no block {name!r}; did you mean {nearest(name, known, most=4, cutoff=0)}?')

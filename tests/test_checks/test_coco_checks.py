@@ -195,6 +195,10 @@ ERRORS = {
         each('annotations', segmentation=dict(size=[9, 9], counts='abc')),
         '1 masks are neither polygons nor run lengths of the image size',
     ),
+    'boxes in shares of the image': (
+        lambda data: [a.update(bbox=[0.1, 0.1, 0.4, 0.5]) for a in data['annotations']],
+        '3 boxes, all, have less than a pixel; COCO has no shares of 1',
+    ),
     'all images too small': (
         lambda data: [image.update(height=20) for image in data['images']],
         'no image is left: filter_cfg drops those of less than 32 pixels',

@@ -31,7 +31,9 @@ def test_trains_tests_and_begins_a_detector(run, tmp_path):
             folder = tmp_path / 'imagenet' / split / kind
             folder.mkdir(parents=True)
             for i in range(4):
-                cv2.imwrite(str(folder / f'{kind}{i}.jpg'), np.full((48, 64, 3), value + i, np.uint8))
+                image = np.full((48, 64, 3), value + i, np.uint8)
+                image[..., 0] -= 40  # less blue: yellowish
+                cv2.imwrite(str(folder / f'{kind}{i}.jpg'), image)
     fields = dict(
         base='res2net_mm::imagenet/r2n50_imagenet.py',
         backbone=', '.join(f'{k}={v}' for k, v in BACKBONE.items()),
@@ -49,6 +51,8 @@ def test_trains_tests_and_begins_a_detector(run, tmp_path):
     result = run('test.py', 'tiny.py', published, '--show-dir', 'shown')
     assert result.returncode == 0, result.stderr[-3000:]
     assert 'accuracy/top1' in result.stdout and len(list((tmp_path / 'shown').iterdir())) == 8
+    blue, _, red = cv2.imread(str(tmp_path / 'shown' / 'light0.jpg'))[-4:].mean((0, 1))
+    assert red - blue > 20  # mmpretrain alone would draw it bluish
     newest = sorted(path for path in work_dir.glob('*_*') if path.is_dir())[-1]
     record = json.loads((newest / 'record.json').read_text())
     assert record['data']['test']['images'] == 8 and record['metrics']['accuracy/top2'] == 100

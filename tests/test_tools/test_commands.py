@@ -68,6 +68,8 @@ def test_help_of_a_command_needs_no_pytorch(command, tmp_path):
         (['train', 'x.py'], 'res2net-mm train: error: x.py has no model'),
         (['export', 'x.py', 'x.jpg'], 'res2net-mm export: error: x.jpg'),
         (['export', 'x.py'], 'usage: res2net-mm export [-h] '),
+        (['own_data', 'no', '--method', 'dss'], 'res2net-mm own-data: error: '),
+        (['check-data', 'no.py'], 'res2net-mm check-data: error: '),
         (['publish-model', 'no.pth'], 'res2net-mm publish-model: error: checkpoint not found: '),
         (
             ['prepare-data', 'coco', '--root', 'x.py'],

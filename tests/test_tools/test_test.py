@@ -23,6 +23,22 @@ def test_prints_the_table_and_writes_predictions_and_pictures(trained, tiny_conf
     assert cv2.imread(str(pictures[0])).shape[1] == 2 * original.shape[1]  # ground truth | predictions
 
 
+def test_what_cannot_be_written_is_said_before_the_test(trained, tiny_config, run, tmp_path):
+    (tmp_path / 'file').touch()
+    for option in (('--out', 'file/x.pkl'), ('--show-dir', 'file')):
+        result = run('test.py', tiny_config, trained[0] / 'epoch_1.pth', *option)
+        assert result.returncode == 2 and 'Epoch(test)' not in result.stdout
+        assert result.stderr.endswith('test.py: error: Not a directory: file\n')
+
+
+def test_a_work_directory_names_its_checkpoint(trained, tiny_config, run):
+    work_dir, _ = trained
+    for given in (work_dir, work_dir / 'last_checkpoint'):
+        result = run('test.py', tiny_config, given)
+        assert result.returncode == 2
+        assert f'{given} is no checkpoint; its last one is {work_dir}/epoch_1.pth' in result.stderr
+
+
 def test_images_of_one_name_and_predictions_that_are_only_written(trained, tiny_config, run, tmp_path):
     work_dir, _ = trained
     coco = tiny_config.parent / 'demo/coco'

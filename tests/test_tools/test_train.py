@@ -193,6 +193,14 @@ def test_errors_inside_the_framework_keep_their_traceback(tiny_config, run):
     assert 'Traceback' in result.stderr and 'AssertionError' in result.stderr
 
 
+def test_a_runner_of_another_type_is_refused(tiny_config, run, tmp_path):
+    (tmp_path / 'fsdp.py').write_text(
+        f"_base_ = '{tiny_config}'\nrunner_type = 'FlexibleRunner'\nstrategy = dict(type='FSDPStrategy')\n"
+    )
+    result = run('train.py', 'fsdp.py')
+    assert result.returncode == 2 and 'error: runner_type and strategy are not heeded' in result.stderr
+
+
 def test_compiling_needs_a_compiler(run, tiny_config, tmp_path):
     result = run('train.py', tiny_config, '--compile', PATH=str(tmp_path), CXX='')
     assert result.returncode == 2 and 'error: --compile needs a C++ compiler' in result.stderr

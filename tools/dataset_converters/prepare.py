@@ -6,6 +6,7 @@ downloaded. A file gets its name when it is whole, so a run that was interrupted
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -379,8 +380,8 @@ def report(layout: Layout, root: Path, archives: Path | None, state: State) -> t
     trouble += [f'  {p.text}' + (f' [{p.archive.name}]' if p.archive else '') for p in wrong]
     if needed := [archive for archive in layout.archives if any(archive == p.archive for p in wrong)]:
         trouble += ['What is needed:', *(f'  {where_from(archive, archives)}' for archive in needed)]
-        folder = archives or 'FOLDER_WITH_THEM'
-        again = f'{command("prepare_data")} {layout.name} --root {root} --archives {folder}'
+        arguments = [layout.name, '--root', str(root), '--archives', str(archives or 'FOLDER_WITH_THEM')]
+        again = f'{command("prepare_data")} {shlex.join(arguments)}'
         trouble.append(f'and then: {again}')
     return there, trouble
 
