@@ -39,7 +39,9 @@ def run_parser(description: str) -> argparse.ArgumentParser:
         metavar='K=V',
         help='change the config, such as model.backbone.depth=101 train_dataloader.batch_size=4',
     )
-    parser.add_argument('--no-check', action='store_true', help='do not look through the data first')
+    parser.add_argument(
+        '--no-check', action='store_true', help='look neither through the data nor for unknown keys first'
+    )
     parser.add_argument('--check-all', action='store_true', help='look for every image first, not for 200')
     add_checkpoint_options(parser)
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)

@@ -69,13 +69,14 @@ REGISTERED = re.compile(
 )
 
 
-def check(cfg: Config, mode: str, checkpoint: str | None = None) -> None:
+def check(cfg: Config, mode: str, checkpoint: str | None = None, keys: bool = True) -> None:
     """Check what a config names.
 
     Args:
         cfg (Config): The whole config, options merged.
         mode (str): 'train' or 'test'.
         checkpoint (str, optional): The checkpoint to resume or test. Default: None.
+        keys (bool): Whether unknown keys are refused. Default: True.
 
     Raises:
         UserError: Listing all that is missing, where it was looked for and what to do.
@@ -83,7 +84,8 @@ def check(cfg: Config, mode: str, checkpoint: str | None = None) -> None:
     # A run of a config without a scope has mmengine's, whatever this process did before.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         check_names(cfg)
-        check_keys(cfg)
+        if keys:
+            check_keys(cfg)
         check_metrics(cfg, mode)
         if checkpoint and '://' not in checkpoint:  # what was asked for by hand comes before what wasn't
             fetch(checkpoint)
@@ -153,7 +155,8 @@ def check_keys(cfg: Config) -> None:
                 wrong.append(f'  {name} = {value!r}: it must be a number from 1 on')
     if wrong:
         raise UserError(
-            f'{cfg.filename or "the config"} (or a base, or an option) is wrong:\n' + '\n'.join(wrong)
+            f'{cfg.filename or "the config"} (or a base, or an option) is wrong:\n'
+            + '\n'.join([*wrong, '--no-check takes it as it is'])
         )
 
 

@@ -123,7 +123,7 @@ def train(
     if cfg.get('resume') and not resume:
         resume = cfg.get('load_from') or 'auto'
     checkpoint = None if resume == 'auto' else resume
-    preflight.check(cfg, 'train', checkpoint)
+    preflight.check(cfg, 'train', checkpoint, keys=not no_check)
     if not resume and (saved := sorted(checkpoints_of(cfg).glob('*.pth'))):
         raise UserError(
             f'{saved[-1]} is of an earlier training: --resume goes on with it, --work-dir starts another one '
@@ -221,7 +221,7 @@ def test(
         options.use_tta(cfg)
     if show_dir:
         options.draw(cfg, show_dir)
-    preflight.check(cfg, 'test', checkpoint)
+    preflight.check(cfg, 'test', checkpoint, keys=not no_check)
     if not no_check:
         checks.check(cfg, 'test', check_all)
     if out:

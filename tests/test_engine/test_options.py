@@ -1,0 +1,36 @@
+"""What the tools' options, and a machine without a GPU, change in a config."""
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from res2net_mm.engine import options
+from res2net_mm.errors import UserError
+
+
+def test_several_processes_on_cpus_have_no_sync_bn(monkeypatch):
+    monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
+    norm = dict(type='SyncBN', requires_grad=True)
+    cfg = Config(dict(model=dict(backbone=dict(norm_cfg=norm), heads=[dict(norm_cfg=norm)]), sync_bn='torch'))
+    options.use_gloo(cfg)
+    assert cfg.model.backbone.norm_cfg == cfg.model.heads[0].norm_cfg == dict(type='BN', requires_grad=True)
+    assert cfg.sync_bn is None and cfg.model_wrapper_cfg.device_ids is None
+
+
+@pytest.mark.parametrize('kind', [{}, dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16')])
+def test_amp_on_a_cpu(kind, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    cfg = Config(dict(model={}, optim_wrapper=dict(optimizer=dict(type='SGD'), **kind)))
+    options.use_amp(cfg)
+    assert cfg.optim_wrapper == dict(optimizer=dict(type='SGD'), type='res2net_mm.CPUAmpOptimWrapper')
+
+
+def test_amp_on_a_gpu_keeps_what_the_config_says(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    own = dict(type='AmpOptimWrapper', loss_scale=512.0)
+    cfg = Config(dict(model={}, optim_wrapper=dict(own)))
+    options.use_amp(cfg)
+    assert cfg.optim_wrapper == own
+    cfg.optim_wrapper = dict(type='ApexOptimWrapper')
+    with pytest.raises(UserError, match="--amp can't replace"):
+        options.use_amp(cfg)
