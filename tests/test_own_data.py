@@ -90,7 +90,9 @@ def test_boxes(make, tool, tmp_path):
     assert labels(datasets['train']) == {0, 1}
     assert cfg.train_dataloader.batch_size == 2 and cfg.auto_scale_lr.base_batch_size == 2
     assert cfg.optim_wrapper.optimizer.lr == 0.0025 and cfg.optim_wrapper.optimizer.momentum == 0.9
-    assert re.search(r'^  cat +\d+ +\d+', printed, re.M) and 'Problems' not in printed
+    assert re.search(r'^  cat +\d+ +\d+', printed, re.M)
+    chance = set() if expected else {'classes without a validation example'}  # of ten images that are divided
+    assert {*re.findall(r'^  \d+ (.+):', printed.partition('Problems:')[2], re.M)} <= chance
 
 
 @pytest.mark.parametrize(
@@ -222,6 +224,22 @@ def no_coco(root):
     folders.write(root / 'a.json', '{"images": [{}], "annotations": [], "categories": []}')
 
 
+def other_categories(root):
+    folders.coco_layout(root)
+    file = root / 'annotations/instances_val2017.json'
+    content = json.loads(file.read_text())
+    content['annotations'][1]['category_id'] = 77
+    file.write_text(json.dumps(content))
+
+
+def one_class(root):
+    folders.picture(root / 'cat/0.jpg')
+
+
+def archive(root):
+    folders.write(root / 'leaves.tar.gz', '')
+
+
 LOOKED_FOR = r"nothing for faster_rcnn in pets, which has no files.*\n  COCO's.*\n  VOC's.*\n  YOLO's"
 NO_OUTLINES = r'no training image has a label\n  5 objects without segmentation, left out: '
 
@@ -238,6 +256,10 @@ NO_OUTLINES = r'no training image has a label\n  5 objects without segmentation,
     (two_formats, 'faster_rcnn', r'holds VOC XML \(10 images\) and YOLO txt \(20 images\)'),
     (two_masks, 'dss', 'train/0.jpg has two masks'),
     (no_coco, 'faster_rcnn', "a.json is not as COCO has it: KeyError 'file_name'"),
+    (other_categories, 'faster_rcnn',
+     'val2017.json: the annotation of id 2 has category_id 77, and the categories have 3, 4$'),
+    (one_class, 'classify', r'Looked for:\n  .*two or more: (?s:.*)\n  1 class only, and .* two or more: cat'),
+    (archive, 'dss', r'which has 1 \.gz. (?s:.*)\nUnpack leaves.tar.gz: only files outside of archives are'),
 ])  # fmt: skip
 def test_what_is_no_data_set(make, method, message, tool, tmp_path):
     make(tmp_path / 'pets')
@@ -309,7 +331,7 @@ def test_what_is_wrong_is_listed_and_left_out(tool, tmp_path):
     folders.write(root / 'nameless.xml', '<annotation><object><bndbox/></object></annotation>')
     config, printed = tool('pets', '--method', 'faster_rcnn')
     for line in [
-        "1 images that can't be read, left out: broken.jpg",
+        "1 images that can't be read, left out: broken.jpg (it is not an image, it begins with b'no image')",
         '1 labels without an image, left out: lost.xml',
         "1 XML files that can't be read: half.xml",
         '3 images without labels, left out: unlabeled.jpg, x/same.jpg, y/same.jpg',
@@ -328,6 +350,30 @@ def test_one_picture_is_for_both(tool, tmp_path):
     config, printed = tool('pets', '--method', 'faster_rcnn')
     _, datasets, _ = built(config)
     assert len(datasets['train']) == len(datasets['val']) == 1 and 'too few images to divide' in printed
+
+
+def test_two_classes_of_one_picture_each(tool, tmp_path):
+    for name in ('cat', 'dog'):
+        folders.picture(tmp_path / f'pets/{name}/0.jpg')
+    _, printed = tool('pets', '--method', 'classify')
+    assert 'pets: class folders, 2 images of 64 x 48, 2 classes\nSplits: train 2, val 2 ' in printed
+    assert '\n  too few images to divide' in printed
+
+
+def test_classes_that_no_validation_image_has(tmp_path):
+    folders.yolo_layout(tmp_path)
+    folders.yolo(tmp_path / 'labels/val/1.txt', 0)
+    printed = read(tmp_path, 'faster_rcnn').describe()
+    assert printed.endswith('Problems:\n  1 classes without a validation example: dog')
+
+
+def test_what_is_said_of_a_division_is_true(tmp_path):
+    folders.labelimg(tmp_path)
+    data = read(tmp_path, 'faster_rcnn')
+    printed = (
+        f'Splits: train {len(data.splits["train"])}, val {len(data.splits["val"])} (each image is in val by'
+    )
+    assert printed in data.describe() and len(data.splits['val']) != 2
 
 
 def test_classes_of_every_spelling(tool, tmp_path):
@@ -404,6 +450,27 @@ def test_turned_photographs_have_the_size_that_they_are_shown_in(tmp_path):
     assert picture.size == (48, 64)
 
 
+@pytest.mark.parametrize('size, said', [
+    ((64, 48), 'labels say, width and height swapped: labeled without the turn that their EXIF says?: a.jpg\n'),
+    ((48, 50), 'labels say: a.jpg\n'),
+    ((48, 64), ''),
+    ((0, 0), ''),
+])  # fmt: skip
+@pytest.mark.parametrize('label', ['VOC', 'COCO'])
+def test_sizes_that_labels_say(size, said, label, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new('RGB', (64, 48)).save(tmp_path / 'a.jpg', exif=exif)
+    if label == 'COCO':
+        folders.coco(tmp_path / 'a.json', ['a.jpg'], size=size)
+    else:
+        text = folders.voc(tmp_path / 'a.xml').read_text()
+        sides = f'<size><width>{size[0]}</width><height>{size[1]}</height></size></annotation>'
+        folders.write(tmp_path / 'a.xml', text.replace('</annotation>', sides))
+    printed = read(tmp_path, 'faster_rcnn').describe() + '\n'
+    assert f'1 images of another size than their {said}' in printed if said else 'another size' not in printed
+
+
 def test_a_test_set_without_labels_is_left_out(tool, tmp_path):
     folders.yolo_layout(tmp_path / 'pets')
     folders.picture(tmp_path / 'pets/images/test/0.jpg')
@@ -420,7 +487,7 @@ def test_an_image_whose_name_looks_like_a_masks(tool, tmp_path):
     config, printed = tool('.', '--method', 'mask_rcnn', '-o', 'my.py')
     _, datasets, _ = built(config)
     assert len(datasets['train']) + len(datasets['val']) == 4
-    assert datasets['train'].metainfo['classes'] == ('class_0', 'class_1') and 'Problems' not in printed
+    assert datasets['train'].metainfo['classes'] == ('class_0', 'class_1') and 'left out' not in printed
 
 
 def test_labels_of_no_image_and_numbers_twice(tool, tmp_path):
@@ -430,9 +497,12 @@ def test_labels_of_no_image_and_numbers_twice(tool, tmp_path):
     content = json.loads(file.read_text())
     content['annotations'] += [content['annotations'][0], content['annotations'][0] | dict(image_id=99)]
     file.write_text(json.dumps(content))
-    config, _ = tool('a', '--method', 'faster_rcnn')
+    config, printed = tool('a', '--method', 'faster_rcnn')
     _, datasets, _ = built(config)
     assert len(datasets['train']) == 3 and (tmp_path / 'a_faster_rcnn/train.json').exists()
+    where = 'annotations/instances_train2017.json: 1'
+    assert f'\n  2 ids of annotations come again, numbered anew: {where}\n' in printed
+    assert f'\n  1 annotations of no image, left out: {where}\n' in printed
 
 
 BAD_YOLO = dict(
@@ -515,7 +585,7 @@ def test_a_file_is_listed_once(tmp_path):
     folders.write(tmp_path / 'images/train/0.jpg', 'no image')
     folders.write(tmp_path / 'labels/train/1.txt', '0 0.5 0.5 0.1 0.1\n' * 2)
     printed = read(tmp_path, 'mask_rcnn').describe() + '\n'
-    assert "\n  1 images that can't be read, left out: images/train/0.jpg\n" in printed
+    assert "\n  1 images that can't be read, left out: images/train/0.jpg (it is not an image, " in printed
     assert '\n  2 objects without an outline, left out: labels/train/1.txt\n' in printed
 
 

@@ -17,6 +17,7 @@ from ..registry import TRANSFORMS
 
 MAX_PIXELS = 2**28  # 16,384 x 16,384: 0.8 GB
 EXIF_ORIENTATION = 274
+HEIC = b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'  # brands of ISO 23008-12
 SCOPES = ('', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpose', 'mmpretrain', 'res2net_mm')
 
 
@@ -53,8 +54,6 @@ def read_image(
         content = fileio.get(path, backend_args=backend_args)
     except Exception as error:  # of any storage backend
         raise UserError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
-    if not content:
-        raise UserError(f"{path} can't be read: it is empty (0 bytes)")
     size = image_size(content)
     if size and size[0] * size[1] > max_pixels:
         raise UserError(
@@ -66,12 +65,17 @@ def read_image(
     except Exception:  # whatever the decoder raises
         image = None
     if image is None:
-        raise UserError(f"{path} can't be read: {_fault(content, size)}")
+        raise UserError(f"{path} can't be read: {fault(content)}")
     return image
 
 
-def _fault(content: bytes, size: tuple[int, int] | None) -> str:
-    if size is None:
+def fault(content: bytes) -> str:
+    """What is wrong with an image file that can't be decoded."""
+    if not content:
+        return 'it is empty (0 bytes)'
+    if content[4:8] == b'ftyp' and content[8:12] in HEIC:
+        return 'it is HEIC, whatever its name ends in: convert it to JPEG'
+    if image_size(content) is None:
         return f'it is not an image, it begins with {content[:16]!r}'
     try:
         with Image.open(io.BytesIO(content)) as image:

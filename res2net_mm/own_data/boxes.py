@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -49,14 +49,18 @@ def _read_coco(data: Data, file: Path, content: dict, method: str) -> None:
     by_image, prefixes = defaultdict(list), set()
     for annotation in content['annotations']:
         by_image[annotation['image_id']].append(annotation)
+        if (number := annotation.get('category_id')) not in names:
+            raise UserError(
+                f'{data.folder.root / file}: the annotation of id {annotation.get("id")} has category_id '
+                f'{number}, and the categories have {", ".join(map(str, names)) or "none"}'
+            )
     for image in content['images']:
         found = data.folder.find(image['file_name'], file)
         picture = data.add(found, file, split_of(file.with_suffix('') / '_') or (found and split_of(found)))
         if picture is None:
             prefixes.add(None)
             continue
-        if (image.get('width'), image.get('height')) != picture.size:
-            data.folder.problems['images of another size than their labels say'].append(found)
+        if not data.has_size(picture, (image.get('width'), image.get('height'))):
             prefixes.add(None)
         ends = found.as_posix().endswith(image['file_name'])
         prefixes.add(found.as_posix().removesuffix(image['file_name']) if ends else None)
@@ -82,9 +86,16 @@ def _read_coco(data: Data, file: Path, content: dict, method: str) -> None:
             if data.points and data.points['keypoints'] != category['keypoints']:
                 raise ValueError('categories of different key points; there can be only one set of them')
             data.points = category
-    ids = {annotation.get('id') for annotation in content['annotations']}
-    if len(ids) < len(content['annotations']) or by_image.keys() - {i['id'] for i in content['images']}:
+    ids = Counter(annotation.get('id') for annotation in content['annotations'])
+    again = [f'{file}: {number}' for number, n in ids.items() if number is not None for _ in range(n - 1)]
+    known = {image['id'] for image in content['images']}
+    lost = [f'{file}: {a.get("id")}' for a in content['annotations'] if a['image_id'] not in known]
+    if lost or len(ids) < len(content['annotations']):
         prefixes.add(None)
+    if again:
+        data.folder.problems['ids of annotations come again, numbered anew'] += again
+    if lost:
+        data.folder.problems['annotations of no image, left out'] += lost
     own = [*names.values()]  # MMDetection numbers the classes in each file's own order
     if len(prefixes) == 1 and len({*own}) == len(own) and own == data.classes[: len(own)]:
         data.prefix[file] = prefixes.pop()
@@ -119,6 +130,9 @@ def read_voc(folder: Folder, method: str) -> Data | None:
         seen = True
         name = (root.findtext('filename') or '').replace('\\', '/').rpartition('/')[2]
         picture = data.add(folder.find(name if stem(name) == file.stem else file.stem, file), file)
+        if picture:
+            sides = [(root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height')]
+            data.has_size(picture, tuple(int(side) if side.isdecimal() else 0 for side in sides))
         for item in root.iter('object') if picture else ():
             try:
                 corners = [float(item.find('bndbox').findtext(k)) for k in ('xmin', 'ymin', 'xmax', 'ymax')]

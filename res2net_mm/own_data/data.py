@@ -50,13 +50,23 @@ class Data:
             self.pictures[file] = picture
         return picture
 
+    def has_size(self, picture: Picture, size: tuple) -> bool:
+        """Whether labels say the image's own size; another one is noted, none (nothing, or 0) is not."""
+        if all(size) and size != picture.size:
+            text = 'images of another size than their labels say'
+            if size == picture.size[::-1]:
+                text += ', width and height swapped: labeled without the turn that their EXIF says?'
+            self.folder.problems[text].append(picture.file)
+        return size == picture.size
+
     def used(self) -> Counter:
         """How often each class occurs."""
         return Counter(name for picture in self.pictures.values() for name in picture.classes)
 
     def describe(self) -> str:
         """What was found, for a reader: images, splits, classes with counts, problems."""
-        pictures = [picture for split in self.splits.values() for picture in split]
+        # By their files: of too few images all are in two splits.
+        pictures = {picture.file: picture for split in self.splits.values() for picture in split}.values()
         sizes = sorted({picture.size for picture in pictures}, key=lambda size: size[0] * size[1])
         size = ' to '.join(f'{w} x {h}' for w, h in dict.fromkeys([sizes[0], sizes[-1]]))
         counts = {
@@ -66,8 +76,9 @@ class Data:
         problems = self.folder.problems
         if empty := [p.file for p in self.splits['train'] if not p.classes]:
             problems['training images without an object'] = empty
-        if missing := [name for name in self.classes if not counts['train'][name]]:
-            problems['classes without a training example'] = missing
+        for split, word in dict(train='training', val='validation').items():
+            if missing := [name for name in self.classes if not counts[split][name]]:
+                problems[f'classes without a {word} example'] = missing
         # Further checks of the data belong here: what they find is listed like these.
         unit = {'masks': 'images with it', 'class folders': 'images'}.get(self.kind, 'objects')
         width = max(map(len, [*self.classes, unit]))

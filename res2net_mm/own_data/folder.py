@@ -54,6 +54,7 @@ class Folder:
         files (list[Path]): The files.
         folders (list[Path]): The folders in it.
         problems (dict[str, list]): What was found wrong, and of which files.
+        unreadable (set[Path]): The images that were opened and can't be read.
 
     Raises:
         UserError: If it isn't a folder.
@@ -70,7 +71,7 @@ class Folder:
         self.pictures = self.ending(*IMAGES)  # all that are images, masks included
         self.masks = _masks(self.pictures)
         self.images = sorted({*self.pictures} - {*self.masks}) or self.pictures
-        self._unreadable = set()
+        self.unreadable = set()
         self._by_stem = defaultdict(list)
         for file in self.images:
             self._by_stem[file.stem.lower()].append(file)
@@ -87,6 +88,11 @@ class Folder:
     def has(self, name: str) -> bool:
         """Whether there is an image of that name, with whatever ending."""
         return stem(name).lower() in self._by_stem
+
+    def beside(self) -> list[Path]:
+        """Each .png beside a .jpg of its name: masks, where no name says which these are."""
+        photographs = {file.with_suffix('') for file in self.ending('.jpg', '.jpeg')}
+        return [file for file in self.ending('.png') if file.with_suffix('') in photographs]
 
     def find(self, name: str, label: Path) -> Path | None:
         """The image of that name or path that lies nearest to its label, by their folders' names."""
@@ -112,10 +118,13 @@ class Folder:
             with Image.open(self.root / file) as image:
                 turned = image.getexif().get(ORIENTATION, 1) >= 5
                 size = image.size[::-1] if turned else image.size
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            if file not in self._unreadable:  # it may have more than one label
-                self._unreadable.add(file)
-                self.problems[UNREADABLE].append(file)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            if file not in self.unreadable:  # it may have more than one label
+                from ..datasets.images import fault  # here only: it takes PyTorch
+
+                self.unreadable.add(file)
+                why = getattr(error, 'strerror', None) or fault((self.root / file).read_bytes())
+                self.problems[UNREADABLE].append(f'{file} ({why})')
             return None
         return Picture(file, size, split or split_of(file))
 
@@ -206,8 +215,8 @@ def by_lists(folder: Folder, pictures: list[Picture], task: str) -> None:
 def divide(folder: Folder, pictures: list[Picture], per_class: bool) -> tuple[dict[str, list[Picture]], str]:
     """The pictures of each split, a validation set among them, and where the splits come from.
 
-    Where nothing names a validation set, it is a fifth of the training pictures, by a hash of their paths:
-    the same ones each time, also when there are more pictures later.
+    Where nothing names a validation set, each training picture is in it by a chance of a fifth, by a hash of
+    its path: the same ones each time, also when there are more pictures later.
 
     With ``per_class`` each class is divided by itself.
     """
@@ -229,7 +238,7 @@ def divide(folder: Folder, pictures: list[Picture], per_class: bool) -> tuple[di
         splits['val'] = _fifth(splits['train'], per_class)
         chosen = {picture.file for picture in splits['val']}
         splits['train'] = [picture for picture in splits['train'] if picture.file not in chosen]
-        origin = 'val is a fifth of the images, by a hash of their names'
+        origin = 'each image is in val by a chance of a fifth, by a hash of its name'
         if not splits['val']:
             splits['val'] = splits['train']
             folder.problems['too few images to divide: all are for training and for validation'] = []

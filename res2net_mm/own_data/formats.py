@@ -5,7 +5,7 @@ from pathlib import Path
 from ..errors import UserError
 from .boxes import read_coco, read_voc, read_yolo
 from .data import Data
-from .folder import UNREADABLE, Folder, by_lists, divide
+from .folder import Folder, by_lists, divide
 from .masks import read_classes, read_masks
 
 READERS = dict(
@@ -21,7 +21,7 @@ LAYOUTS = {
     read_voc: "VOC's .xml, one an image, with ImageSets/Main/train.txt and val.txt or without",
     read_yolo: "YOLO's .txt, one an image, with the classes' names in data.yaml, obj.names or classes.txt",
     read_masks: 'masks: images/A.jpg and masks/A.png, or A.jpg and A_mask.png, or A.jpg and A.png',
-    read_classes: 'a folder for each class: cat/A.jpg, or train/cat/A.jpg and val/cat/B.jpg',
+    read_classes: 'a folder for each class, two or more: cat/A.jpg and dog/B.jpg, or train/cat/A.jpg ...',
 }
 
 
@@ -39,16 +39,18 @@ def read(root: str | Path, method: str) -> Data:
     if not found:
         others = [m for m in READERS if m != method and _suits(root, m)]
         others = [m for m in others if m != 'classify'] or others  # any two folders of images suit that
+        packed = [] if folder.pictures else folder.ending('.zip', '.tar', '.gz', '.tgz', '.xz', '.7z', '.rar')
         raise UserError(
             f'nothing for {method} in {root}, which has {folder.endings()}. Looked for:\n  '
             + '\n  '.join(LAYOUTS[reader] for reader in READERS[method])
+            + (f'\nUnpack {packed[0]}: only files outside of archives are read' if packed else '')
             + (f'\nWhat is there is for --method {" or ".join(others)}' if others else '')
             + (f'\nProblems:{folder.listed()}' if folder.problems else '')
         )
     (data,) = found
     images = folder.pictures if data.kind == 'class folders' else folder.images
     pictures = list(data.pictures.values())
-    known = {*data.pictures, *(p.source for p in pictures), *folder.problems.get(UNREADABLE, [])}
+    known = {*data.pictures, *(p.source for p in pictures), *folder.unreadable}
     if unlabeled := [file for file in images if file not in known]:
         folder.problems['images without labels, left out'] = unlabeled
     if not pictures:

@@ -17,9 +17,7 @@ MOST = 100  # values or colors; masks of more hold blends: they were resized, or
 
 def read_masks(folder: Folder, method: str) -> Data | None:
     """Images with masks: indices of classes, colors, or, for salient objects, black and white."""
-    beside = {file.with_suffix('') for file in folder.ending('.jpg', '.jpeg')}
-    masks = folder.masks or [file for file in folder.ending('.png') if file.with_suffix('') in beside]
-    masks = [file for file in masks if 'SegmentationObject' not in file.parts]
+    masks = [file for file in folder.masks or folder.beside() if 'SegmentationObject' not in file.parts]
     if not masks or folder.images == folder.pictures == folder.masks:
         return None
     data, modes = Data('masks', folder), set()
@@ -136,6 +134,8 @@ def read_classes(folder: Folder, method: str) -> Data | None:
     if empty := [path for path in folder.folders if path.parent in parents and path not in held]:
         folder.problems['folders without images, of no class'] = empty
     if len(data.classes) < 2:
+        if data.classes:
+            folder.problems['class only, and a classifier needs two or more'] = data.classes
         return None
     for file, name in labels.items():
         if picture := data.add(file, file):

@@ -37,6 +37,8 @@ UNREADABLE = {
     'a JPEG of a header': (JPEG[:100], "can't be read: it is "),
     'a PNG cut off': (PNG[: len(PNG) // 2], 'it is damaged or cut off: image file is truncated'),
     'zeros': (bytes(1000), 'it is not an image'),
+    'HEIC': (b'\0\0\0\x24ftypheic' + bytes(99), 'it is HEIC, whatever its name ends in: convert it to JPEG'),
+    'HEIC of several': (b'\0\0\0\x24ftypmif1' + bytes(99), 'it is HEIC'),
     '60,000 x 60,000': (claiming(60_000, 60_000), 'claims 60,000 x 60,000 pixels; the most that is dec'),
     'just too large': (claiming(2**14, 2**14 + 1), 'max_pixels of the pipeline'),
     'a size without pixels': (claiming(300, 200), "can't be read: it is damaged"),
