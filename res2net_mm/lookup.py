@@ -10,8 +10,10 @@ from .toolboxes import import_toolbox
 
 
 def nearest(name: str, names: Iterable[str], most: int = 1, cutoff: float = 0.6) -> str:
-    """The most similar of some names, joined by 'or'; empty if there is none."""
-    return ' or '.join(difflib.get_close_matches(name, [str(n) for n in names], n=most, cutoff=cutoff))
+    """The most similar of some names, whatever their case, joined by 'or'; empty if there is none."""
+    spelled = {str(n).lower(): str(n) for n in names}
+    found = difflib.get_close_matches(name.lower(), spelled, n=most, cutoff=cutoff)
+    return ' or '.join(spelled[n] for n in found)
 
 
 def parameters(taker) -> set[str] | None:

@@ -118,7 +118,9 @@ def test_examples_of_own_data(method, tmp_path, monkeypatch, capsys):
     for _, tool, name, checkpoint, inputs, *_ in commands[2:]:
         assert (ROOT / tool).is_file() and name == config
         assert checkpoint == f'work_dirs/{config.removesuffix(".py")}/{last}'
-        assert inputs == '--show-dir' or find_images([inputs])[0]
+        if inputs != '--show-dir':
+            pictures = {Path(found).parent / Path(found).stem for found in find_images([inputs])[0]}
+            assert len(pictures) == len(find_images([inputs])[0]) > 0  # no masks beside them
     if code := re.search('```python\n(.+?)```', section, re.S):
         assert code[1] == (tmp_path / config).read_text('utf-8')
     assert 'tools/predict.py' in commands[-1]

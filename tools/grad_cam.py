@@ -3,10 +3,10 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from res2net_mm.arguments import add_checkpoint_options
 from res2net_mm.cfg_options import CfgOptions
@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
         'config', help='config of a classifier, segmentor or detector, or res2net_mm::NAME.py'
     )
     parser.add_argument('checkpoint', help="the model's, or the authors' or torchvision's of a classifier")
-    parser.add_argument('images', nargs='+', help='images, or folders of images')
+    parser.add_argument('images', nargs='+', help='images, folders of images, patterns, http(s) addresses')
     parser.add_argument(
         '--against', nargs=2, metavar=('CONFIG', 'CHECKPOINT'), help='a baseline, for the row above'
     )
@@ -51,31 +51,18 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def find_images(inputs: list[str]) -> dict[str, Path]:
-    """The images in files and folders, by their paths below what all of these have in common."""
-    paths = []
-    for path in map(Path, inputs):
-        if not path.exists():
-            raise UserError(f'{path}: no such file or folder')
-        found = (
-            [path]
-            if path.is_file()
-            else sorted(p for p in path.iterdir() if p.suffix.lower() in IMG_EXTENSIONS)
-        )
-        if not found:
-            raise UserError(f'{path} has no images: {", ".join(IMG_EXTENSIONS)}')
-        paths += found
-    if len(paths) > MOST:
-        raise UserError(f'{len(paths)} images are too many for one figure, which takes {MOST}')
-    common = os.path.commonpath([path.absolute().parent for path in paths])
-    return {os.path.relpath(path, common): path for path in paths}
-
-
 def main() -> None:
     args = parse_args()
     if not args.out.endswith('.png'):
         raise UserError(f'--out {args.out}: the name must end in .png')
-    images = find_images(args.images)
+    from res2net_mm.datasets.images import UnreadableError
+    from res2net_mm.visualization.predict import find_images
+
+    sources, skipped, _ = find_images(args.images)
+    if len(sources) > MOST:
+        raise UserError(f'{len(sources)} images are too many for one figure, which takes {MOST}')
+    common = os.path.commonpath([os.path.dirname(os.path.abspath(source)) for source in sources])
+    images = {os.path.relpath(source, common): source for source in sources}
     try:
         from res2net_mm.visualization.grad_cam import ClassScores, draw, grad_cam
     except ModuleNotFoundError as error:
@@ -91,13 +78,20 @@ def main() -> None:
             model = ClassScores(load_config(config, args.cfg_options), checkpoint)
         layers = [model.find_layer(layer) for layer in args.layers]
         rows[name] = []
-        for image, path in images.items():
+        for image, path in list(images.items()):
             wanted = classes.get(image) or args.class_name
-            picture, cam, index = grad_cam(model, path, wanted and model.find_class(wanted), layers)
+            try:
+                picture, cam, index = grad_cam(model, path, wanted and model.find_class(wanted), layers)
+            except UnreadableError as error:
+                skipped.append(str(error))
+                del images[image]
+                continue
             classes[image] = None if index is None else model.classes[index]
             rows[name].append((picture, cam))
             if not cam.any():
                 print(f'{name}: nothing found in {path}' + (f' of {classes[image]}' if wanted else ''))
+    if not images:
+        raise UserError('; '.join(skipped))
     rows = dict(reversed(rows.items()))  # the baseline above
     out = Path(args.out)
     figure = draw(rows, [(name or 'nothing found').split(',')[0] for name in classes.values()])
@@ -108,6 +102,8 @@ def main() -> None:
         np.savez_compressed(file, **arrays)
     number = f'{len(images)} image{"s" * (len(images) > 1)}'
     print(f'{out}: {number}, {" over ".join(rows)}; the maps: {out.with_suffix(".npz")}')
+    if skipped:
+        print(f'{len(skipped)} skipped: {"; ".join(skipped)}', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -21,6 +21,10 @@ HEIC = b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'  #
 SCOPES = ('', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpose', 'mmpretrain', 'res2net_mm')
 
 
+class UnreadableError(UserError):
+    """An image can't be read; the message names it and says why."""
+
+
 def image_size(content: bytes) -> tuple[int, int] | None:
     """Width and height that an image's header claims, turned as EXIF says; None if Pillow doesn't know it."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # nothing is decoded here
@@ -48,15 +52,15 @@ def read_image(
         np.ndarray: (H, W, 3), uint8, BGR, or as ``color_type`` of :func:`mmcv.imfrombytes` says.
 
     Raises:
-        UserError: Naming the file, and why it can't be read.
+        UnreadableError: Naming the file, and why it can't be read.
     """
     try:
         content = fileio.get(path, backend_args=backend_args)
     except Exception as error:  # of any storage backend
-        raise UserError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
+        raise UnreadableError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
     size = image_size(content)
     if size and size[0] * size[1] > max_pixels:
-        raise UserError(
+        raise UnreadableError(
             f'{path} claims {size[0]:,} x {size[1]:,} pixels; the most that is decoded is {max_pixels:,} '
             "(max_pixels of the pipeline's res2net_mm.LoadImageFromFile)"
         )
@@ -65,7 +69,7 @@ def read_image(
     except Exception:  # whatever the decoder raises
         image = None
     if image is None:
-        raise UserError(f"{path} can't be read: {fault(content)}")
+        raise UnreadableError(f"{path} can't be read: {fault(content)}")
     return image
 
 

@@ -89,10 +89,10 @@ class Folder:
         """Whether there is an image of that name, with whatever ending."""
         return stem(name).lower() in self._by_stem
 
-    def beside(self) -> list[Path]:
-        """Each .png beside a .jpg of its name: masks, where no name says which these are."""
+    def all_masks(self) -> list[Path]:
+        """The masks by their names or, where there are none, each .png beside a .jpg of its name."""
         photographs = {file.with_suffix('') for file in self.ending('.jpg', '.jpeg')}
-        return [file for file in self.ending('.png') if file.with_suffix('') in photographs]
+        return self.masks or [file for file in self.ending('.png') if file.with_suffix('') in photographs]
 
     def find(self, name: str, label: Path) -> Path | None:
         """The image of that name or path that lies nearest to its label, by their folders' names."""

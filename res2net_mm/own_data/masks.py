@@ -17,7 +17,7 @@ MOST = 100  # values or colors; masks of more hold blends: they were resized, or
 
 def read_masks(folder: Folder, method: str) -> Data | None:
     """Images with masks: indices of classes, colors, or, for salient objects, black and white."""
-    masks = [file for file in folder.masks or folder.beside() if 'SegmentationObject' not in file.parts]
+    masks = [file for file in folder.all_masks() if 'SegmentationObject' not in file.parts]
     if not masks or folder.images == folder.pictures == folder.masks:
         return None
     data, modes = Data('masks', folder), set()

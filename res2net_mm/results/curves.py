@@ -57,8 +57,8 @@ def plot_curves(work_dir: str | Path, path: str | Path | None = None) -> Path | 
             right.plot([r['step'] for r in val], [r.get(name) for r in val], 'o-', label=name)
     unit = 'epoch' if 'epoch' in train[-1] else 'iteration'
     right.set(xlabel=unit, ylabel='on the validation set')
-    right.xaxis.get_major_locator().set_params(integer=True)
     for axis in (left, right):
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # even of a single step
         axis.set_ylim(0, None)
         axis.grid(alpha=0.3)
         axis.spines[['top', 'right']].set_visible(False)

@@ -53,6 +53,7 @@ STYLE = """
 main, .models {{ display: grid; gap: 1rem; align-items: start; }}
 main {{ grid-template-columns: repeat(auto-fill, minmax(min(100%, {card}rem), 1fr)); }}
 h2 {{ margin: 0 0 .6rem; font-size: 1rem; overflow-wrap: anywhere; }}
+h2 small {{ display: block; font-weight: normal; color: var(--quiet); }}
 .models {{ grid-template-columns: repeat(auto-fit, minmax(min(100%, 14rem), 1fr)); }}
 figure {{ margin: 0; }}
 figcaption {{ margin-top: .4rem; }}
@@ -65,12 +66,13 @@ li {{ display: flex; justify-content: space-between; margin-top: .2rem; padding:
 
 @dataclass
 class Figure:
-    """A picture on the page, (H, W, 3), uint8, RGB, the file it links to, and what was found in it."""
+    """A picture on the page, (H, W, 3), uint8, RGB, the file it links to, and what was found, above what."""
 
     model: str
     picture: np.ndarray
     file: str
     found: Sequence[tuple[str, float | None]]
+    threshold: float
 
     def __post_init__(self):
         self.picture = data_uri(to_jpeg(self.picture[..., ::-1]), 'jpeg')
@@ -106,7 +108,7 @@ def write_html(path: Path, title: str, about: Mapping[str, str], main: str, styl
 
 
 def write_page(
-    path: Path, title: str, about: Mapping[str, str], rows: Sequence[tuple[str, Sequence[Figure]]]
+    path: Path, title: str, about: Mapping[str, str], rows: Sequence[tuple[str, str, Sequence[Figure]]]
 ) -> None:
     """Write a page of predictions.
 
@@ -114,16 +116,18 @@ def write_page(
         path (Path): Of the ``.html``.
         title (str): Its heading.
         about (Mapping[str, str]): What is said below it: terms and what they are.
-        rows (Sequence[tuple[str, Sequence[Figure]]]): Headings and figures that belong side by side.
+        rows (Sequence[tuple[str, str, Sequence[Figure]]]): Headings, sources, and figures that belong side by
+            side.
     """
-    main = '\n'.join(_row(heading, figures) for heading, figures in rows)
-    style = STYLE.format(card=20 * max(len(figures) for _, figures in rows))
+    main = '\n'.join(_row(*row) for row in rows)
+    style = STYLE.format(card=20 * max(len(figures) for _, _, figures in rows))
     write_html(path, title, about, main, style)
 
 
-def _row(heading: str, figures: Sequence[Figure]) -> str:
+def _row(heading: str, source: str, figures: Sequence[Figure]) -> str:
     drawn = '\n'.join(_figure(figure, heading, len(figures) > 1) for figure in figures)
-    return f'<section>\n<h2>{escape(heading)}</h2>\n<div class="models">\n{drawn}\n</div>\n</section>'
+    heading = f'<h2>{escape(heading)}<small>{escape(source)}</small></h2>'
+    return f'<section>\n{heading}\n<div class="models">\n{drawn}\n</div>\n</section>'
 
 
 def _figure(figure: Figure, heading: str, captioned: bool) -> str:
@@ -134,7 +138,8 @@ def _figure(figure: Figure, heading: str, captioned: bool) -> str:
     ]
     if len(figure.found) > FOUND:
         items.append(f'<li class="more" style="--score: 0">and {len(figure.found) - FOUND} more')
-    found = '<ul>' + ''.join(items) + '</ul>' if items else '<p class="more">nothing above the threshold</p>'
+    nothing = f'<p class="more">nothing above the threshold of {figure.threshold:g}</p>'
+    found = '<ul>' + ''.join(items) + '</ul>' if items else nothing
     caption = f'<figcaption>{escape(figure.model)}</figcaption>' if captioned else ''
     return (
         f'<figure><a href="{escape(quote(figure.file))}">'

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..checkpoints import check_weights, loading_whole, read_checkpoint
 from ..config import unwrap
+from ..datasets.images import read_image
 from ..errors import UserError
 from ..lookup import find_registered, nearest
 from ..preflight import check_names
@@ -102,7 +103,7 @@ class ClassScores(nn.Module):
             return known[name.lower()]
         if name.isdecimal() and int(name) < len(self.classes):
             return int(name)
-        near = nearest(name.lower(), known, most=3)
+        near = nearest(name, (s.strip() for c in self.classes for s in (*c.split(','), c)), most=3)
         number = f'there are {len(self.classes)}, from {self.classes[0]!r} to {self.classes[-1]!r}'
         raise UserError(f'no class {name!r}; ' + (f'did you mean {near}?' if near else number))
 
@@ -125,13 +126,10 @@ class ClassScores(nn.Module):
             input, (1, C, H, W), which may be padded below and on the right.
 
         Raises:
-            UserError: If it isn't an image.
+            UnreadableError: If it can't be read.
         """
-        try:
-            image = mmcv.imread(path, channel_order='rgb')
-            data = {} if self.loads else dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
-        except Exception:  # OpenCV's own errors, or it returned None
-            raise UserError(f'{path} is not an image that OpenCV reads') from None
+        image = mmcv.bgr2rgb(read_image(str(path)))
+        data = {} if self.loads else dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
         data = self.pipeline(dict(data, img_path=str(path), img_id=0))
         picture = data['inputs'].permute(1, 2, 0).byte().numpy()
         picture = picture[..., ::-1] if self.loads else picture

@@ -15,6 +15,7 @@ from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from ..checkpoints.naming import listed
 from ..datasets import LoadSaliencyMask
 from ..errors import UserError
+from ..own_data.folder import SUFFIX
 from .inferencers import DRAWN, Boxes, Classes, KeyPoints, Prediction, Segments
 
 
@@ -83,12 +84,15 @@ class Annotations:
 
 
 class Masks:
-    """Each pixel's class, or the salient pixels: of a folder with a .png of each image's stem."""
+    """Each pixel's class, or the salient pixels: of a folder with A.png or A_mask.png of an image A."""
 
     def __init__(self, path: str, predictor: Segments):
         from mmseg.datasets.transforms import LoadAnnotations
 
         self.path, self.predictor, self.load = Path(path), predictor, LoadAnnotations()
+        files = sorted(self.path.glob('*.png'))
+        self.masks = {file.stem: file for file in files}
+        self.masks |= {SUFFIX.sub('', file.stem): file for file in files if SUFFIX.search(file.stem)}
         self.data = predictor.inferencer.cfg.test_dataloader.dataset
         if predictor.salient:
             steps = [step for step in self.data.pipeline if 'LoadSaliencyMask' in str(step['type'])]
@@ -96,8 +100,7 @@ class Masks:
 
     def find(self, source: str) -> Path | None:
         """The mask of an image, by its file or address; None if there is none."""
-        mask = self.path / f'{_path(source).stem}.png'
-        return mask if mask.is_file() else None
+        return self.masks.get(_path(source).stem)
 
     def draw(self, found: Path, image: np.ndarray, threshold: float) -> Prediction:
         """Draw the mask that was found."""

@@ -16,7 +16,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from ..datasets.images import UnreadableError, read_image
 from ..errors import UserError
+from ..own_data.folder import Folder
 from .gallery import ROWS, Figure, write_page
 from .ground_truth import Annotations, Masks
 from .inferencers import Prediction
@@ -25,37 +27,39 @@ FRAMES = 4  # of a video on the page
 TRUTH = 'ground truth'  # its title, and its folder
 
 
-class UnreadableError(Exception):
-    """Something is neither an image nor a video."""
-
-
-def find_images(inputs: Iterable[str]) -> tuple[list[str], list[str]]:
+def find_images(inputs: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
     """Find images and videos.
 
     Args:
         inputs (Iterable[str]): Files, folders, patterns such as ``images/**/*.jpg``, http(s) addresses.
+            Folders are searched to any depth, as own_data.py does: not what is hidden, runs and predictions.
 
     Returns:
-        tuple[list[str], list[str]]: The files and addresses, and what is wrong with the other inputs.
+        tuple[list[str], list[str], list[str]]: The files and addresses; what is wrong with the other inputs;
+        and what of the folders is left out as masks of their images, by its names.
 
     Raises:
         UserError: If there are only such others.
     """
-    sources, wrong = {}, []
+    sources, wrong, masks = {}, [], []
     for name in inputs:
         problem = 'matches no file' if glob.has_magic(name) else 'does not exist'
         if '://' in name or os.path.isfile(name):
             found = [name]
         elif os.path.isdir(name):
             problem = 'has no images in it'
-            found = [str(p) for p in sorted(Path(name).iterdir()) if _kind(p) and p.name[0] != '.']
+            folder = Folder(name)
+            files = {file: str(folder.root / file) for file in folder.files if _kind(file)}
+            left = {*folder.all_masks()}
+            found = [path for file, path in files.items() if file not in left] or [*files.values()]
+            masks += [path for file, path in files.items() if file in left]
         else:
             found = sorted(filter(os.path.isfile, glob.glob(name, recursive=True)))
         sources |= dict.fromkeys(found)
         wrong += [] if found else [f'{name} {problem}']
     if not sources:
         raise UserError('; '.join(wrong))
-    return list(sources), wrong
+    return list(sources), wrong, [mask for mask in masks if mask not in sources]
 
 
 def unique_names(sources: Iterable[str]) -> dict[str, str]:
@@ -81,11 +85,12 @@ def predict(
     threshold: float = 0.3,
     about: Mapping[str, str] | None = None,
     truth: Annotations | Masks | None = None,
-) -> tuple[int, list[str]]:
+) -> tuple[int, list[str], list[str]]:
     """Predict what is in images and videos.
 
     Each gives a picture (a video an ``.mp4``) and a ``.json`` in a folder of the model's; ``index.html``
-    shows them, or those that were done when the work was interrupted.
+    shows them, or those that were done when the work was interrupted. What earlier predictions left there
+    stays, unless it is of the same names.
 
     Args:
         predictors (Mapping[str, Callable]): Models, see :func:`load_predictor`, by their folders' names.
@@ -97,26 +102,37 @@ def predict(
             :func:`load_ground_truth`. Default: None.
 
     Returns:
-        tuple[int, list[str]]: Of how many there are predictions, and what is wrong with the others.
+        tuple[int, list[str], list[str]]: Of how many there are predictions, what is wrong with the others,
+        and remarks, which are on the page, too.
 
     Raises:
         UserError: If none can be read, or something can't be written.
     """
-    about, rows, skipped = dict(about or {}), [], []
+    about, rows, skipped, nothing, remarks = dict(about or {}), [], [], {*predictors}, []
     try:
         try:
-            _predict(predictors, sources, Path(out), threshold, truth, rows, skipped)
+            _predict(predictors, sources, Path(out), threshold, truth, rows, skipped, nothing)
         finally:
             if len(rows) == ROWS:
                 about['Shown'] = f'the first {ROWS}; all are in the folders beside this page'
             if rows:
-                title = ' and '.join([*predictors, *([TRUTH] if truth else [])])
+                shown = [*predictors, *([TRUTH] if truth else [])]
+                names, title = unique_names(sources), ' and '.join(shown)
+                files = [file for model in shown for file in Path(out, model).glob('*')]
+                remarks += [
+                    f'{model} found nothing above the threshold of {threshold:g}: give a lower --threshold'
+                    for model in predictors if model in nothing
+                ]  # fmt: skip
+                if earlier := sum(file.stem not in names for file in files):
+                    remarks.append(f'beside these there are {earlier} files of earlier predictions in {out}')
+                if remarks:
+                    about['Remarks'] = '; '.join(remarks)
                 write_page(Path(out, 'index.html'), title, about, rows)
     except OSError as error:
         raise UserError(f'could not write to {out}: {error.strerror or error}') from None
     if not rows:
         raise UserError('; '.join(skipped))
-    return len(sources) - len(skipped), skipped
+    return len(sources) - len(skipped), skipped, remarks
 
 
 def _predict(
@@ -127,8 +143,9 @@ def _predict(
     truth: Annotations | Masks | None,
     rows: list,
     skipped: list[str],
+    nothing: set[str],
 ) -> None:
-    """Fill the rows of the page, and the list of what can't be read."""
+    """Fill the rows of the page and what is ``skipped``; models that find something leave ``nothing``."""
     videos = {source: (v.fps or 25.0, len(v)) for source in sources if (v := _video(source)) is not None}
     total = len(sources) + sum(count - 1 for _, count in videos.values())
     with Progress(console=Console(stderr=True), disable=total <= 3) as progress:
@@ -139,17 +156,20 @@ def _predict(
             pictures = dict(predictors)
             if truth and fps is None and (found := truth.find(source)):
                 pictures[TRUTH] = partial(truth.draw, found)
-            writers = {model: _Writer(out / model, name, fps) for model in pictures}
+            writers = {model: _Writer(out / model, name, source, fps) for model in pictures}
             try:
                 for i, image in enumerate(_images(source)):
                     figures = []
                     for model, predictor in pictures.items():
                         prediction = predictor(image, threshold)
+                        nothing -= {model} if prediction.found else set()
                         file = f'{model}/{writers[model].add(prediction)}'
                         if i in shown and len(rows) < ROWS:
-                            figures.append(Figure(model, prediction.picture, file, prediction.found))
+                            figures.append(
+                                Figure(model, prediction.picture, file, prediction.found, threshold)
+                            )
                     if figures:
-                        rows.append((name if fps is None else f'{name}, {i / fps:.1f} s', figures))
+                        rows.append((name if fps is None else f'{name}, {i / fps:.1f} s', source, figures))
                     progress.advance(task)
             except UnreadableError as error:
                 skipped.append(str(error))
@@ -162,8 +182,8 @@ def _predict(
 class _Writer:
     """Writes a model's predictions for an image, or for a video's frames."""
 
-    def __init__(self, folder: Path, name: str, fps: float | None):
-        self.path, self.fps, self.results, self.video = str(folder / name), fps, [], None
+    def __init__(self, folder: Path, name: str, source: str, fps: float | None):
+        self.path, self.source, self.fps, self.results, self.video = str(folder / name), source, fps, [], None
 
     def add(self, prediction: Prediction) -> str:
         """Write a picture; return its file's name."""
@@ -188,7 +208,9 @@ class _Writer:
         if self.video is not None:
             self.video.release()
         if self.results:
-            mmengine.dump(self.results[0] if self.fps is None else self.results, f'{self.path}.json')
+            result = dict(frames=self.results) if self.fps is not None else self.results[0]
+            result = result if isinstance(result, dict) else dict(instances=result)
+            mmengine.dump(dict(source=self.source) | result, f'{self.path}.json')
 
 
 def _kind(path: str | Path) -> str | None:
@@ -205,14 +227,8 @@ def _images(source: str) -> Iterator[np.ndarray]:
     """The image of a file or an address, or the frames of a video: (H, W, 3), uint8, BGR."""
     frames = _video(source)
     if frames is None:
-        try:
-            image = mmcv.imfrombytes(mmengine.fileio.get(source))
-        except Exception as error:  # of OpenCV, of a connection
-            raise UnreadableError(f'{source} was not read: {" ".join(str(error).split())}') from None
-        frames = [] if image is None else [image]
-    frames = itertools.chain(frames)  # VideoReader begins anew whenever it is iterated
-    first = next(frames, None)
-    if first is None:
-        raise UnreadableError(f'{source} is neither an image nor a video that OpenCV reads')
-    yield first
-    yield from frames
+        yield read_image(source)
+    elif len(frames) == 0:
+        raise UnreadableError(f'{source} is not a video that OpenCV reads')
+    else:
+        yield from frames

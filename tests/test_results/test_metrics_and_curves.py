@@ -55,6 +55,18 @@ def test_curves(tmp_path):
     assert path == tmp_path / 'curves.png' and path.read_bytes().startswith(b'\x89PNG')
 
 
+def test_epochs_and_iterations_are_whole_numbers(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr('matplotlib.figure.Figure.savefig', lambda figure, *_, **__: drawn.append(figure))
+    (tmp_path / 'x/vis_data').mkdir(parents=True)
+    records = dict(loss=1.0, step=20, epoch=2), {'coco/bbox_mAP': 0.1, 'step': 2}
+    (tmp_path / 'x/vis_data/scalars.json').write_text('\n'.join(map(json.dumps, records)))
+    plot_curves(tmp_path)
+    for axis, step in zip(drawn[0].axes, (20, 2)):
+        ticks = axis.get_xticks().tolist()
+        assert step in ticks and all(tick == round(tick) for tick in ticks)
+
+
 def test_a_run_from_the_start_replaces_an_older_one(tmp_path):
     for name, steps, epochs in (('20260101_000000', (10, 20, 30), (1, 2, 3)), ('20260102_000000', (10,), ())):
         folder = tmp_path / name / 'vis_data'

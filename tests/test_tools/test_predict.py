@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 import cv2
 import numpy as np
+import own_folders as folders
 import pytest
 import torch
 from helpers import on_every_device
@@ -219,13 +220,14 @@ def test_devices_and_configs_that_will_not_do(models, tmp_path):
 
 def test_inputs_are_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ('a/2.jpg', 'a/1.png', 'a/.3.jpg', 'a/notes.txt', 'a/b/4.JPEG', 'clip.mp4', 'odd [1].jpg'):
+    hidden = 'a/.3.jpg', 'a/.b/3.jpg', 'a/notes.txt', 'a/predictions/m/2.jpg'
+    for name in ('a/2.jpg', 'a/1.png', 'a/Übung/4.JPEG', 'clip.mp4', 'odd [1].jpg', *hidden):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / 'empty').mkdir()
     inputs = (
         'a',
-        'a/**/*.J*',
+        'a/Ü*/*.J*',
         'a/2.jpg',
         'clip.mp4',
         'odd [1].jpg',
@@ -234,13 +236,42 @@ def test_inputs_are_found(tmp_path, monkeypatch):
         'no.jpg',
         'no*',
     )
-    sources, wrong = find_images(inputs)
+    sources, wrong, masks = find_images(inputs)
     assert sources == [
-        'a/1.png', 'a/2.jpg', 'a/b/4.JPEG', 'clip.mp4', 'odd [1].jpg', 'https://x.org/5.jpg'
+        'a/1.png', 'a/2.jpg', 'a/Übung/4.JPEG', 'clip.mp4', 'odd [1].jpg', 'https://x.org/5.jpg'
     ]  # fmt: skip
     assert wrong == ['empty has no images in it', 'no.jpg does not exist', 'no* matches no file']
+    assert masks == []
     with pytest.raises(UserError, match='^empty has no images in it; no.jpg does not exist$'):
         find_images(['empty', 'no.jpg'])
+
+
+@pytest.mark.parametrize('make, count, left', [
+    (folders.voc_layout, 6, 12),
+    (folders.cvat_coco, 10, 0),
+    (folders.class_splits, 10, 0),
+    (folders.masks_layout, 5, 5),
+    (folders.masks_in_splits, 6, 6),
+    (folders.roboflow_masks, 5, 5),
+    (folders.msra, 10, 10),
+])  # fmt: skip
+def test_folders_of_own_data_give_their_pictures_without_their_masks(make, count, left, tmp_path):
+    make(tmp_path / 'pets')
+    sources, wrong, masks = find_images([str(tmp_path / 'pets')])
+    assert (len(sources), wrong, len(masks)) == (count, [], left)
+    assert not {*sources} & {*masks}
+    if masks:  # which are pictures where they are asked for
+        assert find_images([str(tmp_path / 'pets'), *masks]) == (sources + masks, [], [])
+
+
+def test_a_folder_of_masks_only(tmp_path):
+    folders.mask(tmp_path / 'masks/a/1_mask.png', [0, 1])
+    folders.mask(tmp_path / 'masks/b/labels/1.png', [0, 1])
+    assert len(find_images([str(tmp_path / 'masks/a')])[0]) == 1
+    folders.mask(tmp_path / 'x/labels/1.png', [0, 1])
+    folders.mask(tmp_path / 'x/masks/1.png', [0, 1])
+    sources, _, masks = find_images([str(tmp_path / 'x')])
+    assert len(sources) == 2 and masks == []
 
 
 def test_names_are_unique():
@@ -296,8 +327,11 @@ def test_masks_of_classes_and_of_salient_pixels(models, tmp_path):
     mask = np.zeros((90, 120), np.uint8)
     mask[:45], mask[45:, :60] = 7, 255  # cars, and what is ignored
     cv2.imwrite(str(tmp_path / '1.png'), mask)
+    cv2.imwrite(str(tmp_path / '3_mask.png'), mask)
+    cv2.imwrite(str(tmp_path / '3.png'), IMAGE)  # as in own_data.py, beside its mask
     truth = load_ground_truth(str(tmp_path), load(models, 'segments'), ['1.jpg', '2.jpg'])
     assert truth.find('2.jpg') is None
+    assert truth.find('3.png') == truth.find('a/3_mask.jpg') == tmp_path / '3_mask.png'
     drawn = truth.draw(truth.find('a/1.jpg'), IMAGE, 0.3)
     assert drawn.found == [('car', 0.5), ('background', 0.25)]
     np.testing.assert_array_equal(drawn.map, mask)
@@ -370,9 +404,14 @@ def page(tmp_path):
     names = 'a & b #1.png', 'bad.jpg', 'other/a & b #1.png', 'bad.mp4', 'empty.jpg', 'clip.mp4'
     sources = [str(tmp_path / name) for name in names]
     about = {'Command': "predict.py '<script>'"}
-    count, skipped = predict(dict(one=gray, two=gray), sources, tmp_path / 'out', about=about)
-    assert count == 3 and len(skipped) == 3
-    assert all(name in line for name, line in zip(('bad.jpg', 'bad.mp4', 'empty.jpg'), skipped))
+    count, skipped, remarks = predict(dict(one=gray, two=gray), sources, tmp_path / 'out', about=about)
+    assert count == 3 and len(skipped) == 3 and remarks == []
+    for line, text in zip(skipped, (
+        "bad.jpg can't be read: it is not an image, it begins with b'not an image'",
+        'bad.mp4 is not a video that OpenCV reads',
+        "empty.jpg can't be read: it is empty (0 bytes)",
+    )):  # fmt: skip
+        assert line == f'{tmp_path}/{text}'
     return tmp_path / 'out'
 
 
@@ -383,10 +422,13 @@ def test_pictures_and_json_are_written(page):
             'a & b #1.jpg', 'a & b #1.json', 'a & b #1_2.jpg', 'a & b #1_2.json', 'clip.json', 'clip.mp4'
         ]  # fmt: skip
     result = json.loads((page / 'one' / 'a & b #1.json').read_text())
-    assert result == dict(mean=pytest.approx(IMAGE.mean() / 255))
+    source = f'{page.parent}/a & b #1.png'
+    assert result == dict(source=source, mean=pytest.approx(IMAGE.mean() / 255))
+    other = json.loads((page / 'one' / 'a & b #1_2.json').read_text())['source']
+    assert other == f'{page.parent}/other/a & b #1.png'
     picture = cv2.imread(str(page / 'one' / 'a & b #1.jpg'))
     assert picture.shape == IMAGE.shape and abs(picture.mean(axis=(0, 1)) - IMAGE.mean(axis=(0, 1))).max() < 3
-    frames = json.loads((page / 'one' / 'clip.json').read_text())
+    frames = json.loads((page / 'one' / 'clip.json').read_text())['frames']
     np.testing.assert_allclose([frame['mean'] for frame in frames], np.arange(0, 200, 20) / 255, atol=0.02)
     video = cv2.VideoCapture(str(page / 'one' / 'clip.mp4'))
     assert [video.get(what) for what in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS)] == [10, 5]
@@ -405,7 +447,8 @@ def test_the_page_is_whole_by_itself(page):
         "predict.py '<script>'",
         '<gray> & co',
         'and 2 more',
-        'nothing above the threshold',
+        'nothing above the threshold of 0.3',
+        'other/a & b #1.png',
     ):
         assert text in parsed.text
     assert 'a & b #1_2' in parsed.text and 'clip, 1.0 s' in parsed.text
@@ -435,15 +478,39 @@ def test_an_interruption_leaves_what_was_done(tmp_path):
 
 def test_nothing_to_read_and_nowhere_to_write(tmp_path):
     (tmp_path / 'bad.jpg').write_text('not an image')
-    with pytest.raises(UserError, match='bad.jpg is neither an image nor a video'):
+    with pytest.raises(UserError, match="bad.jpg can't be read: it is not an image, it begins with"):
         predict(dict(model=gray), [str(tmp_path / 'bad.jpg')], tmp_path / 'out')
-    with pytest.raises(UserError, match=r'http://127.0.0.1:9/x.jpg was not read: .*refused'):
+    with pytest.raises(UserError, match=r"http://127.0.0.1:9/x.jpg can't be read: .*refused"):
         predict(dict(model=gray), ['http://127.0.0.1:9/x.jpg'], tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
     cv2.imwrite(str(tmp_path / 'good.png'), IMAGE)
     (tmp_path / 'out').write_text('a file')
     with pytest.raises(UserError, match='could not write to .*out: '):
         predict(dict(model=gray), [str(tmp_path / 'good.png')], tmp_path / 'out')
+
+
+def test_nothing_is_found_and_a_folder_is_used_again(tmp_path):
+    for name in 'ab':
+        cv2.imwrite(str(tmp_path / f'{name}.png'), np.zeros((8, 8, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / 'c.png'), IMAGE)
+    sources = [str(tmp_path / f'{name}.png') for name in 'abc']
+    assert predict(dict(model=gray), sources, tmp_path / 'out') == (3, [], [])
+    count, _, remarks = predict(dict(model=gray), sources[:2], tmp_path / 'out', 0.25)
+    assert count == 2 and remarks == [
+        'model found nothing above the threshold of 0.25: give a lower --threshold',
+        f'beside these there are 2 files of earlier predictions in {tmp_path}/out',
+    ]
+    assert len(list((tmp_path / 'out/model').iterdir())) == 6
+    parsed = Page(tmp_path / 'out' / 'index.html')
+    assert len(parsed.images) == 2 and '; '.join(remarks) in parsed.text
+
+
+def test_a_list_of_instances_names_its_source(models, tmp_path):
+    cv2.imwrite(str(tmp_path / '1.png'), IMAGE)
+    predict(dict(model=load(models, 'points')), [str(tmp_path / '1.png')], tmp_path / 'out')
+    result = json.loads((tmp_path / 'out/model/1.json').read_text())
+    assert result.keys() == {'source', 'instances'} and result['source'] == str(tmp_path / '1.png')
+    assert np.shape(result['instances'][0]['keypoints']) == (17, 2)
 
 
 def test_the_tool(models, run, tmp_path):
@@ -467,13 +534,14 @@ def test_the_tool_beside_ground_truth(models, run, tmp_path):
     for name in ('images/1.jpg', 'images/2.jpg', 'masks/1.png'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         cv2.imwrite(str(tmp_path / name), IMAGE if 'images' in name else np.zeros((90, 120), np.uint8))
-    result = run('predict.py', *models['segments'], '--against', 'masks', 'images', '--threshold', '0.3')
+    result = run('predict.py', *models['segments'], '--against', 'masks', '.', '--threshold', '0.3')
     assert result.returncode == 0, result.stderr[-3000:]
+    assert '\n1 left out, masks by name: masks/1.png; a pattern takes them\n' in result.stdout
     parsed = Page(tmp_path / 'predictions' / 'index.html')
     assert 'segments and ground truth' in parsed.text and len(parsed.images) == 3
     folder = tmp_path / 'predictions' / 'ground truth'
     assert sorted(file.name for file in folder.iterdir()) == ['1.jpg', '1.json', '1.png']
-    assert json.loads((folder / '1.json').read_text()) == dict(background=1)
+    assert json.loads((folder / '1.json').read_text()) == dict(source='images/1.jpg', background=1)
 
 
 @pytest.mark.parametrize(

@@ -82,17 +82,24 @@ def test_grad_cam_of_two_detectors(call, capsys, run, tiny_config, tmp_path):
     call('grad_cam', tiny_config, checkpoint, one, *nothing)
     assert f'tiny: nothing found in {one}\n' in capsys.readouterr().out
     assert not np.load('grad_cam.npz')[f'tiny/{names[0]}'].any()
-    Path('text.png').write_text('no image')
-    result = run('grad_cam.py', tiny_config, checkpoint, 'text.png')
+    Path('bad').mkdir()
+    Path('bad/text.png').write_text('no image')
+    why = "bad/text.png can't be read: it is not an image, it begins with b'no image'"
+    call('grad_cam', tiny_config, checkpoint, 'bad', one, 'gone.jpg', *small)
+    printed = capsys.readouterr()
+    assert 'grad_cam.png: 1 image, tiny' in printed.out
+    assert printed.err.endswith(f'2 skipped: gone.jpg does not exist; {why}\n')
+    assert len(np.load('grad_cam.npz')) == 1
+    result = run('grad_cam.py', tiny_config, checkpoint, 'bad')
     assert result.returncode == 2 and 'Traceback' not in result.stderr
-    assert result.stderr.endswith('grad_cam.py: error: text.png is not an image that OpenCV reads\n')
+    assert result.stderr.endswith(f'grad_cam.py: error: {why}\n')
 
 
 @pytest.mark.parametrize(
     'images,message',
     [
-        (['nothing.jpg'], 'nothing.jpg: no such file or folder'),
-        (['empty'], r'empty has no images: \.jpg, '),
+        (['nothing.jpg'], 'nothing.jpg does not exist'),
+        (['empty'], 'empty has no images in it'),
         (['many'], '65 images are too many for one figure, which takes 64'),
         (['a', '--out', 'x.jpg'], '--out x.jpg: the name must end in .png'),
     ],
