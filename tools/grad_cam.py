@@ -58,7 +58,7 @@ def main() -> None:
     from res2net_mm.datasets.images import UnreadableError
     from res2net_mm.visualization.predict import find_images
 
-    sources, skipped, _ = find_images(args.images)
+    sources, skipped, left = find_images(args.images)
     if len(sources) > MOST:
         raise UserError(f'{len(sources)} images are too many for one figure, which takes {MOST}')
     common = os.path.commonpath([os.path.dirname(os.path.abspath(source)) for source in sources])
@@ -101,7 +101,7 @@ def main() -> None:
     with replacing(out.with_suffix('.npz')) as part, part.open('wb') as file:
         np.savez_compressed(file, **arrays)
     number = f'{len(images)} image{"s" * (len(images) > 1)}'
-    print(f'{out}: {number}, {" over ".join(rows)}; the maps: {out.with_suffix(".npz")}')
+    print(f'{out}: {number}, {" over ".join(rows)}; the maps: {out.with_suffix(".npz")}', *left, sep='\n')
     if skipped:
         print(f'{len(skipped)} skipped: {"; ".join(skipped)}', file=sys.stderr)
 

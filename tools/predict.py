@@ -75,7 +75,6 @@ def main() -> None:
     args = parse_args()
     from mmengine.logging import MMLogger
 
-    from res2net_mm.checkpoints.naming import listed
     from res2net_mm.visualization.ground_truth import load_ground_truth
     from res2net_mm.visualization.inferencers import load_predictor
     from res2net_mm.visualization.predict import TRUTH, find_images, predict, unique_names
@@ -84,7 +83,7 @@ def main() -> None:
         raise UserError('--half needs fused networks, which --no-fuse turns off')
     MMLogger.get_current_instance().setLevel('ERROR')  # the toolboxes log and warn in every run of theirs
     warnings.simplefilter('ignore')
-    sources, wrong, masks = find_images(args.inputs)
+    sources, wrong, left = find_images(args.inputs)
     how = dict(device=args.device, fused=not args.no_fuse, half=args.half)
     detector = load_predictor(*args.detector, **how) if args.detector else None
     models = [(args.config, args.checkpoint), *([args.against] if len(args.against) == 2 else [])]
@@ -102,9 +101,7 @@ def main() -> None:
         about[TRUTH] = args.against[0]
     count, skipped, remarks = predict(predictors, sources, args.out, args.threshold, about, truth)
     skipped += wrong
-    if masks:
-        remarks.append(f'{len(masks)} left out, masks by name: {listed(masks, 3)}; a pattern takes them')
-    print('\n'.join([f'{count} predicted; to look at them: {Path(args.out, "index.html")}', *remarks]))
+    print(f'{count} predicted; to look at them: {Path(args.out, "index.html")}', *remarks, *left, sep='\n')
     if skipped:
         print(f'{len(skipped)} skipped: {"; ".join(skipped)}', file=sys.stderr)
 

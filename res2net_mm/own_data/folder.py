@@ -240,7 +240,7 @@ def divide(folder: Folder, pictures: list[Picture], per_class: bool) -> tuple[di
         splits['train'] = [picture for picture in splits['train'] if picture.file not in chosen]
         origin = 'each image is in val by a chance of a fifth, by a hash of its name'
         if not splits['val']:
-            splits['val'] = splits['train']
+            splits['val'], origin = splits['train'], 'the same images in both'
             folder.problems['too few images to divide: all are for training and for validation'] = []
     return {name: found for name, found in splits.items() if found}, origin
 

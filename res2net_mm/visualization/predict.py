@@ -16,6 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from ..checkpoints.naming import listed
 from ..datasets.images import UnreadableError, read_image
 from ..errors import UserError
 from ..own_data.folder import Folder
@@ -36,7 +37,7 @@ def find_images(inputs: Iterable[str]) -> tuple[list[str], list[str], list[str]]
 
     Returns:
         tuple[list[str], list[str], list[str]]: The files and addresses; what is wrong with the other inputs;
-        and what of the folders is left out as masks of their images, by its names.
+        and what is to be said: what of the folders is left out, as masks of their images.
 
     Raises:
         UserError: If there are only such others.
@@ -59,7 +60,9 @@ def find_images(inputs: Iterable[str]) -> tuple[list[str], list[str], list[str]]
         wrong += [] if found else [f'{name} {problem}']
     if not sources:
         raise UserError('; '.join(wrong))
-    return list(sources), wrong, [mask for mask in masks if mask not in sources]
+    masks = [mask for mask in masks if mask not in sources]
+    left = f'{len(masks)} left out, masks by name: {listed(masks, 3)}; a pattern takes them'
+    return list(sources), wrong, [left] if masks else []
 
 
 def unique_names(sources: Iterable[str]) -> dict[str, str]:
@@ -226,9 +229,10 @@ def _video(source: str) -> mmcv.VideoReader | None:
 def _images(source: str) -> Iterator[np.ndarray]:
     """The image of a file or an address, or the frames of a video: (H, W, 3), uint8, BGR."""
     frames = _video(source)
-    if frames is None:
-        yield read_image(source)
-    elif len(frames) == 0:
+    # VideoReader begins anew whenever it is iterated.
+    frames = itertools.chain([read_image(source)] if frames is None else frames)
+    first = next(frames, None)
+    if first is None:
         raise UnreadableError(f'{source} is not a video that OpenCV reads')
-    else:
-        yield from frames
+    yield first
+    yield from frames

@@ -236,12 +236,12 @@ def test_inputs_are_found(tmp_path, monkeypatch):
         'no.jpg',
         'no*',
     )
-    sources, wrong, masks = find_images(inputs)
+    sources, wrong, left = find_images(inputs)
     assert sources == [
         'a/1.png', 'a/2.jpg', 'a/Übung/4.JPEG', 'clip.mp4', 'odd [1].jpg', 'https://x.org/5.jpg'
     ]  # fmt: skip
     assert wrong == ['empty has no images in it', 'no.jpg does not exist', 'no* matches no file']
-    assert masks == []
+    assert left == []
     with pytest.raises(UserError, match='^empty has no images in it; no.jpg does not exist$'):
         find_images(['empty', 'no.jpg'])
 
@@ -257,11 +257,14 @@ def test_inputs_are_found(tmp_path, monkeypatch):
 ])  # fmt: skip
 def test_folders_of_own_data_give_their_pictures_without_their_masks(make, count, left, tmp_path):
     make(tmp_path / 'pets')
-    sources, wrong, masks = find_images([str(tmp_path / 'pets')])
-    assert (len(sources), wrong, len(masks)) == (count, [], left)
-    assert not {*sources} & {*masks}
-    if masks:  # which are pictures where they are asked for
-        assert find_images([str(tmp_path / 'pets'), *masks]) == (sources + masks, [], [])
+    sources, wrong, said = find_images([str(tmp_path / 'pets')])
+    assert (len(sources), wrong, len(said)) == (count, [], bool(left))
+    assert ''.join(said).startswith(f'{left} left out, masks by name: ' if left else '')
+    every = find_images(
+        [f'{tmp_path}/pets/**/*.jpg', f'{tmp_path}/pets/**/*.JPG', f'{tmp_path}/pets/**/*.png']
+    )
+    masks = {*every[0]} - {*sources}  # which are pictures where they are asked for
+    assert len(masks) == left and find_images([str(tmp_path / 'pets'), *masks])[1:] == ([], [])
 
 
 def test_a_folder_of_masks_only(tmp_path):
@@ -270,8 +273,8 @@ def test_a_folder_of_masks_only(tmp_path):
     assert len(find_images([str(tmp_path / 'masks/a')])[0]) == 1
     folders.mask(tmp_path / 'x/labels/1.png', [0, 1])
     folders.mask(tmp_path / 'x/masks/1.png', [0, 1])
-    sources, _, masks = find_images([str(tmp_path / 'x')])
-    assert len(sources) == 2 and masks == []
+    sources, _, left = find_images([str(tmp_path / 'x')])
+    assert len(sources) == 2 and left == []
 
 
 def test_names_are_unique():
