@@ -3,7 +3,10 @@
 import copy
 import io
 import math
+import re
 import types
+import warnings
+from functools import partial
 
 import pytest
 import torch
@@ -12,7 +15,9 @@ from mmdet.models.backbones import ResNet
 from mmengine.model.efficient_conv_bn_eval import turn_on_efficient_conv_bn_eval
 from networks import NETWORKS
 from torch import nn
+from torch.autograd import forward_ad
 from torch.nn import functional as F
+from torch.nn.modules.module import register_module_forward_hook
 
 from res2net_mm.fused import FusedBackbone, FusedBottle2neck, FusedConv2d, cpu, cuda, fuse
 from res2net_mm.models import Bottle2neck
@@ -160,6 +165,144 @@ def test_a_type_that_nothing_can_be_computed_in(dtype):
     assert network.state_dict().keys() == state
 
 
+def operators(function):
+    with torch.profiler.profile(acc_events=True) as profile:
+        function()
+    return {event.key for event in profile.key_averages()}
+
+
+def by_onednn(function):
+    return 'mkldnn::_convolution_pointwise' in operators(function)
+
+
+def lays_out(function):
+    return any('reorder' in op for op in operators(function))
+
+
+@every_network
+@on_every_device
+def test_what_hooks_hold_is_not_overwritten(name, device):
+    network, x = build(name, device), image(name, device=device)
+    blocks = [n for n, m in network.named_modules() if isinstance(m, Bottle2neck)]
+
+    def look(modules, before=False):
+        held = {}
+
+        def hook(module, args, out=None, n=None):
+            seen = args if before else maps(out)
+            held[n] = [(t, t.clone()) for t in seen if torch.is_tensor(t)]
+
+        register = 'register_forward_pre_hook' if before else 'register_forward_hook'
+        return held, [getattr(m, register)(partial(hook, n=n)) for n, m in modules]
+
+    with torch.no_grad():
+        plain, handles = look(network.named_modules())
+        expected = network(x)
+        for handle in handles:
+            handle.remove()
+        fused = fuse(network, cuda_graph=True)
+        fused(x)
+        for before in (False, True):
+            held, handles = look(fused.network.named_modules(), before)
+            assert not by_onednn(lambda: assert_close(fused(x), expected))
+            for n, pairs in held.items():
+                if 'channel_add_conv' not in n:  # mmcv's plugin has a ReLU that works in place
+                    assert all(torch.equal(*pair) for pair in pairs), n
+            if not before:
+                assert set(blocks) <= set(held)
+                for block in blocks:
+                    a, b = held[block][0][0], plain[block][0][1]
+                    assert (a - b).abs().max() <= 1e-5 * b.abs().max()
+            held.clear()
+            fused(x)
+            assert held  # no graph is replayed
+            for handle in handles:
+                handle.remove()
+        assert by_onednn(lambda: fused(x)) == (
+            device == 'cpu' and name != 'GN' and torch.backends.mkldnn.is_available()
+        )
+
+
+@pytest.mark.parametrize('copied', [False, True])
+def test_hooks_of_all_modules_and_of_a_copy(copied):
+    fused, x = fuse(build('Res2Net')), image()
+    fused = copy.deepcopy(fused) if copied else fused
+    held = []
+
+    def hook(module, args, out):
+        held.extend((t, t.clone()) for t in maps(out))
+
+    register = fused.layer1[0].register_forward_hook if copied else register_module_forward_hook
+    handle = register(hook)
+    with torch.no_grad():
+        fused(x)
+    handle.remove()
+    assert held and all(torch.equal(*pair) for pair in held)
+
+
+def test_hooks_of_what_is_replaced_are_gone():
+    network = build('Res2Net')
+    network.register_forward_hook(lambda *_: None)  # stays
+    network.layer1[0].register_forward_hook(lambda *_: None)
+    network.layer2[0].conv1.register_forward_pre_hook(lambda *_: None)
+    network.bn1.register_full_backward_hook(lambda *_: None)
+    with pytest.warns(UserWarning, match='3 hooks are gone .* register hooks after it'):
+        fuse(network)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        fuse(build('DCN'))
+
+
+@every_network
+def test_in_inference_mode(name):
+    x = image(name)
+    with torch.inference_mode():
+        network = build(name)
+        expected = network(x)
+        fused = fuse(network)
+        assert_close(fused(x), expected)
+    torch.testing.assert_close(gradient(fused, x), gradient(fuse(build(name)), x))
+    with torch.inference_mode():
+        assert_close(copy.deepcopy(fused)(x), expected)
+        fused.to(torch.float64).float()
+        assert_close(fused(x), expected)
+        for p in fused.parameters():
+            p.mul_(0.5)
+        assert not torch.allclose(maps(fused(x))[0], maps(expected)[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize('name', ['Res2Net', 'Big-Little', 'plugins', 'GN'])
+def test_transforms_of_torch_func(name):
+    network, x = build(name).double(), image('', 1, 3, 40, 33).double()
+    fused = fuse(copy.deepcopy(network))
+    several = torch.stack([x, 2 * x], -1)
+
+    def tangents(network):
+        with forward_ad.dual_level():
+            outs = network(forward_ad.make_dual(x, torch.ones_like(x)))
+            return tuple(forward_ad.unpack_dual(out).tangent.contiguous() for out in outs)
+
+    for transform in (
+        lambda network: torch.func.jvp(network, (x,), (torch.ones_like(x),))[1],
+        lambda network: torch.func.vmap(network, in_dims=-1)(several),
+        tangents,
+    ):
+        expected = [out.contiguous() for out in transform(network)]
+        assert_close(tuple(transform(fused)), tuple(expected), to=1e-9)
+
+
+@pytest.mark.parametrize('cuda_graph', [False, True])
+@on_every_device
+def test_images_that_are_none(cuda_graph, device):
+    fused = fuse(build('Res2Net', device), cuda_graph=cuda_graph)
+    with torch.no_grad():
+        with pytest.raises(TypeError, match='must be of floating point, and these are torch.uint8'):
+            fused(image(device=device).byte())
+        for shape in ((1, 4, 32, 32), (3, 32, 32), (3, 1, 32, 32)):
+            with pytest.raises(ValueError, match=re.escape(f'(N, 3, H, W), and these are {shape}')):
+                fused(torch.zeros(shape, device=device))
+
+
 def test_other_sizes_follow_one_another():
     network = build('Res2Net')
     with torch.no_grad():
@@ -168,12 +311,19 @@ def test_other_sizes_follow_one_another():
         network = fuse(network)
         for size, maps_ in zip(sizes, expected):
             assert_close(network(image('', *size)), maps_)
-        with torch.profiler.profile() as profile:
-            for size in sizes:
-                network(image('', *size))
-    ops = {event.key for event in profile.key_averages()}
-    assert not any('reorder' in op for op in ops)  # weights are laid out once for each shape
-    assert ('mkldnn::_convolution_pointwise' in ops) == torch.backends.mkldnn.is_available()
+        # Weights are laid out once for each shape.
+        assert not lays_out(lambda: [network(image('', *size)) for size in sizes])
+        assert by_onednn(lambda: network(image())) == torch.backends.mkldnn.is_available()
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason='needs oneDNN')
+def test_weights_are_kept_for_some_shapes(monkeypatch):
+    monkeypatch.setattr(cpu, 'SHAPES', 2)
+    network = fuse(build('Res2Net'))
+    with torch.no_grad():
+        sizes = [(1, 3, side, 64) for side in (64, 97, 64, 33, 64, 97)]
+        again = [lays_out(partial(network, image('', *size))) for size in sizes]
+    assert again == [True, True, False, True, False, True]  # 97 was the least recently used
 
 
 @pytest.mark.parametrize('name', ['Res2Net', 'Big-Little', 'one stage'])

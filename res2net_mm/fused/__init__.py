@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from ..models.backbone import Backbone
-from .network import FusedBackbone, FusedBottle2neck, FusedConv2d
+from .conv import FusedConv2d
+from .network import FusedBackbone, FusedBottle2neck
 
 __all__ = ['FusedBackbone', 'FusedBottle2neck', 'FusedConv2d', 'fuse']
 
@@ -16,7 +17,10 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None, cuda_graph: bool = 
     last. On a CPU splits are concatenated in place. On a GPU they are padded to channel counts that suit
     tensor cores, and each is convolved, added and concatenated by one Triton kernel, where Triton runs. What
     can't be fused (deformable convolutions, GroupNorm, plugins) stays as it is. Parameters no longer learn,
-    and a state dict is no longer that of a training.
+    and a state dict is no longer that of a training. Weights change by ``load_state_dict`` or in place under
+    ``torch.no_grad()``: changes through ``.data`` or NumPy go unnoticed on a CPU. Hooks are to be registered
+    after this; with a forward hook in a network, as with autograd or torch.func, it computes by PyTorch's
+    own operators, slower. On a CPU autocast changes nothing: give ``dtype``.
 
     Args:
         model (nn.Module): A detector, segmentor, pose estimator, classifier, in which the networks are
@@ -45,7 +49,8 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None, cuda_graph: bool = 
     """
     if dtype not in (None, torch.float16, torch.bfloat16, torch.float32, torch.float64):
         raise TypeError(f'dtype={dtype!r} is no type to compute in, such as torch.bfloat16')
-    return _replace(model, dtype, cuda_graph, {})
+    with torch.inference_mode(False), torch.no_grad():  # inference tensors have no version to see changes by
+        return _replace(model, dtype, cuda_graph, {})
 
 
 def _replace(

@@ -1,9 +1,13 @@
 """Fused convolutions on a CPU: oneDNN's, with weights in its own layouts."""
 
+from functools import lru_cache
+from weakref import WeakValueDictionary
+
 import torch
 from torch import Tensor
 
 CACHED = 2**18  # bytes that surely stay in a core's cache
+SHAPES = 128  # that weights are packed for; the least recently used goes
 
 
 def has_onednn(x: Tensor) -> bool:
@@ -28,14 +32,20 @@ class PackedWeight:
 
     def __call__(self, weight: Tensor, geometry: tuple, shape: torch.Size) -> Tensor:
         """The weight for inputs of that shape."""
+        if weight.is_inference():  # such as of a copy made in inference mode: no version says if it changed
+            return weight
         source = weight.data_ptr(), weight.dtype, weight._version
         if self._source != source:
-            self._source, self._of_shape, self._of_layout = source, {}, {}
-        if shape not in self._of_shape:
-            packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, shape)
-            layout = bytes(torch.ops.mkldnn._get_mkldnn_serialized_md(packed).tolist())
-            self._of_shape[shape] = self._of_layout.setdefault(layout, packed)
-        return self._of_shape[shape]
+            layouts = WeakValueDictionary()
+
+            @lru_cache(SHAPES)
+            def pack(shape: torch.Size) -> Tensor:
+                packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, shape)
+                layout = bytes(torch.ops.mkldnn._get_mkldnn_serialized_md(packed).tolist())
+                return layouts.setdefault(layout, packed)
+
+            self._source, self._pack = source, pack
+        return self._pack(shape)
 
 
 def convolve(

@@ -20,7 +20,7 @@ from ..files import replacing
 from ..models.backbone import Backbone, StagedBackbone
 from ..preflight import check_names
 from . import fuse
-from .network import FusedBackbone
+from .network import FusedBackbone, in_channels
 
 FORMATS = {'.onnx': ('onnx', 'onnxruntime', 'onnxscript'), '.pt2': ()}  # and the packages that each needs
 OPSET = 18
@@ -165,11 +165,6 @@ def export(
     return difference, feature_maps
 
 
-def in_channels(network: Backbone | FusedBackbone) -> int:
-    """Channels of a network's input."""
-    return next(p for p in network.parameters() if p.dim() == 4).shape[1]
-
-
 def _names(network: Backbone) -> list[str]:
     if isinstance(network, StagedBackbone):
         stem = ['stem'] if getattr(network, 'out_stem', False) else []
@@ -196,7 +191,7 @@ def _trace(network: FusedBackbone) -> ExportedProgram:
     free = dict.fromkeys((0, 2, 3), Dim.DYNAMIC)
     program = torch.export.export(
         network,
-        (torch.zeros(n, in_channels(network), height, width),),
+        (torch.zeros(n, network.in_channels, height, width),),
         dynamic_shapes=(free,),
         prefer_deferred_runtime_asserts_over_guards=True,
     )

@@ -1,115 +1,18 @@
-"""A network of convolutions that take in what follows them: normalization, residual and ReLU."""
+"""A network of convolutions that take in what follows them."""
 
+import copy
+import warnings
 from collections.abc import Sequence
 
 import torch
 from mmcv.cnn import is_norm
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.module import _has_any_global_hook
 
 from ..models.backbone import Backbone
-from ..models.bottle2neck import Bottle2neck
+from ..models.bottle2neck import Bottle2neck, _contiguous
 from . import cpu, cuda
-
-
-def can_fold(conv: nn.Module, norm: nn.Module) -> bool:
-    """Whether a normalization, by its running statistics, is something that the convolution can do, too."""
-    return (
-        type(conv) is nn.Conv2d
-        and conv.padding_mode == 'zeros'
-        and isinstance(norm, _BatchNorm)
-        and norm.affine
-        and norm.track_running_stats
-    )
-
-
-class FusedConv2d(nn.Module):
-    """A convolution with its BN folded in, residual and ReLU in the same kernel where the device has one.
-
-    Elsewhere, and where autograd, a tracer or torch.compile looks on, it is PyTorch's convolution, addition
-    and ReLU.
-
-    Args:
-        conv (nn.Conv2d): The convolution.
-        norm (_BatchNorm): Its normalization, see :func:`can_fold`.
-        relu (bool): Whether a ReLU follows. Default: False.
-    """
-
-    def __init__(self, conv: nn.Conv2d, norm: _BatchNorm, relu: bool = False):
-        super().__init__()
-        self.relu = relu
-        self.stride, self.padding, self.dilation, self.groups = (
-            conv.stride,
-            conv.padding,
-            conv.dilation,
-            conv.groups,
-        )
-        with torch.no_grad():
-            scale = norm.weight.double() * (norm.running_var.double() + norm.eps).rsqrt()
-            mean = norm.running_mean.double() - (0 if conv.bias is None else conv.bias.double())
-            weight = conv.weight.double() * scale.reshape(-1, 1, 1, 1)
-            bias = norm.bias.double() - mean * scale
-        weight = weight.to(conv.weight.dtype, memory_format=torch.channels_last)
-        self.weight = nn.Parameter(weight, requires_grad=False)
-        self.bias = nn.Parameter(bias.to(conv.weight.dtype), requires_grad=False)
-        self._packed = cpu.PackedWeight()
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, '_packed': cpu.PackedWeight()}  # it can be neither copied nor saved
-
-    def extra_repr(self) -> str:
-        """The shape and what else tells the convolution."""
-        names = 'stride', 'padding', 'dilation', 'groups', 'relu'
-        return ', '.join([f'{tuple(self.weight.shape)}', *(f'{n}={getattr(self, n)}' for n in names)])
-
-    def forward(self, x: Tensor, residual: Tensor | None = None, overwrite: bool = False) -> Tensor:
-        """Compute ``relu(conv(x) + residual)``.
-
-        Args:
-            x (Tensor): The input, (N, C, H, W).
-            residual (Tensor, optional): What is added, of the output's shape. Default: None.
-            overwrite (bool): Whether the output may take the place of the residual. Default: False.
-        """
-        geometry = self.padding, self.stride, self.dilation, self.groups
-        if inferring(x) and (residual is None or inferring(residual)):
-            if self.relu and cuda.has_cudnn(x):
-                return cuda.convolve_relu(x, self.weight, self.bias, geometry, residual)
-            if cpu.has_onednn(x):
-                weight = self._packed(self.weight, geometry, x.shape)
-                return cpu.convolve(x, weight, self.bias, geometry, self.relu, residual, overwrite)
-        out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
-        if residual is not None:
-            out += residual
-        return F.relu(out, inplace=True) if self.relu else out
-
-
-class UnfusedConv2d(nn.Module):
-    """A convolution and its normalization that can't be fused, called as :class:`FusedConv2d` is.
-
-    Args:
-        conv (nn.Module): The convolution.
-        norm (nn.Module): Its normalization.
-        relu (bool): Whether a ReLU follows. Default: False.
-    """
-
-    def __init__(self, conv: nn.Module, norm: nn.Module, relu: bool = False):
-        super().__init__()
-        self.conv = conv
-        self.norm = norm
-        self.relu = relu
-
-    def forward(self, x: Tensor, residual: Tensor | None = None, overwrite: bool = False) -> Tensor:
-        """Compute ``relu(norm(conv(x)) + residual)``."""
-        out = self.norm(self.conv(x))
-        if residual is not None:
-            out += residual
-        return F.relu(out, inplace=True) if self.relu else out
-
-
-def fuse_conv(conv: nn.Module, norm: nn.Module, relu: bool = False) -> nn.Module:
-    """Make one module of a convolution, its normalization and, with ``relu``, the ReLU after it."""
-    return (FusedConv2d if can_fold(conv, norm) else UnfusedConv2d)(conv, norm, relu)
+from .conv import FusedConv2d, can_fold, fuse_conv, hooked, inferring, transforming
 
 
 class FusedBottle2neck(nn.Module):
@@ -182,7 +85,7 @@ class FusedBottle2neck(nn.Module):
 
 def _compact(split: Tensor) -> Tensor:
     """A split in one piece: PyTorch's convolutions are several times slower on a view of channels."""
-    whole = split.is_contiguous() or split.is_contiguous(memory_format=torch.channels_last)
+    whole = split.is_contiguous() or transforming() or split.is_contiguous(memory_format=torch.channels_last)
     return split if whole else split.clone(memory_format=torch.preserve_format)
 
 
@@ -237,6 +140,10 @@ class FusedBackbone(nn.Module):
     def __init__(self, network: Backbone, cuda_graph: bool = False):
         super().__init__()
         network.__dict__.pop('forward', None)  # the trace that mmengine's efficient_conv_bn_eval puts there
+        if any(p.is_inference() for p in network.parameters()):
+            network = copy.deepcopy(network)  # which isn't, where fuse() makes it
+        self.in_channels = in_channels(network)
+        given = list(network.modules())
         fuse_children(network)
         if hasattr(network, 'bn1'):  # the stem of those shaped as ResNet; the last convolution of a deep one
             parent, name = network, 'conv1'
@@ -245,6 +152,15 @@ class FusedBackbone(nn.Module):
             if can_fold(getattr(parent, name), network.bn1):
                 setattr(parent, name, FusedConv2d(getattr(parent, name), network.bn1, relu=True))
                 network.bn1 = network.relu = nn.Identity()
+        inside = set(network.modules())
+        names = '_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks'
+        if gone := sum(len(getattr(m, name)) for m in given if m not in inside for name in names):
+            warnings.warn(
+                f'{gone} hooks are gone with the modules that fuse() replaced: register hooks after it',
+                stacklevel=2,
+            )
+        hooks = [hooks for m in inside for hooks in (m._forward_hooks, m._forward_pre_hooks)]
+        self._hooks_inside = [h for h in hooks if _contiguous not in h.values()]  # which keeps nothing
         self.network = network.requires_grad_(False)
         self.graphs = cuda.Graphs(network) if cuda_graph else None
         self.eval()
@@ -262,20 +178,42 @@ class FusedBackbone(nn.Module):
 
         mmcv's compiled ops, RoIAlign for one, take every map for channels first, and compute nonsense of
         others: a model that has them needs images that are channels first.
+
+        Raises:
+            TypeError: If the images are not of floating point.
+            ValueError: If they are not (N, in_channels, H, W).
         """
+        if not x.is_floating_point():
+            raise TypeError(f'images must be of floating point, and these are {x.dtype}')
+        if x.dim() != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(f'images must be (N, {self.in_channels}, H, W), and these are {tuple(x.shape)}')
+        if not torch.compiler.is_compiling() and (any(self._hooks_inside) or _has_any_global_hook()):
+            with hooked():
+                return self._forward(x)
+        return self._forward(x)
+
+    def _forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         dtype = next(p.dtype for p in self.parameters() if p.is_floating_point())
         replayed = self.graphs is not None and x.is_cuda and bool(x.numel()) and inferring(x)
         if replayed:
             outs = self.graphs(x, dtype)
         else:
-            outs = self.network(x.to(dtype=dtype, memory_format=torch.channels_last))
+            memory_format = torch.preserve_format if transforming() else torch.channels_last
+            outs = self.network(x.to(dtype=dtype, memory_format=memory_format))
         if isinstance(outs, Tensor):
             return _as_given(outs, x, copy=replayed)
         return tuple(_as_given(out, x, copy=replayed) for out in outs)
 
 
+def in_channels(network: Backbone) -> int:
+    """Channels of a network's images, or of the feature maps that a stage takes."""
+    return next(p for p in network.parameters() if p.dim() == 4).shape[1]
+
+
 def _as_given(out: Tensor, x: Tensor, copy: bool) -> Tensor:
     """A feature map in the input's type and memory format."""
+    if transforming():  # vmap knows no other memory format
+        return out.to(x.dtype).contiguous()
     if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
         return out.to(dtype=x.dtype, memory_format=torch.channels_last, copy=copy)
     if out.is_cpu and not out.is_contiguous() and inferring(out):
@@ -290,8 +228,3 @@ def _refuse_trained(state_dict: dict, prefix: str, *_) -> None:
         raise RuntimeError(
             "the network is fused and the weights are of a training's: load them before fuse()"
         )
-
-
-def inferring(x: Tensor) -> bool:
-    """Whether nothing records what is done with ``x``: neither autograd nor a tracer or compiler."""
-    return not (x.requires_grad or torch.compiler.is_compiling() or torch.jit.is_tracing())

@@ -1,0 +1,146 @@
+"""Convolutions that take in what follows them: normalization, residual and ReLU."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from . import cpu, cuda
+
+
+class _Thread(threading.local):
+    hooked = False
+
+
+_thread = _Thread()
+
+
+@contextmanager
+def hooked() -> Iterator[None]:
+    """A forward, of this thread, that hooks look on at."""
+    before, _thread.hooked = _thread.hooked, True
+    try:
+        yield
+    finally:
+        _thread.hooked = before
+
+
+def transforming() -> bool:
+    """Whether forward-mode autograd or a transform of torch.func, such as vmap, is at work."""
+    return forward_ad._current_level >= 0 or torch._C._functorch.maybe_current_level() is not None
+
+
+def inferring(x: Tensor, residual: Tensor | None = None) -> bool:
+    """Whether nothing looks on at what is done with tensors: no autograd, torch.func, tracer, compiler, hook.
+
+    What is done must be PyTorch's own operators then, and overwrite nothing.
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _thread.hooked:
+        return False
+    if x.requires_grad or (residual is not None and residual.requires_grad):
+        return False
+    return not transforming()
+
+
+def can_fold(conv: nn.Module, norm: nn.Module) -> bool:
+    """Whether a normalization, by its running statistics, is something that the convolution can do, too."""
+    return (
+        type(conv) is nn.Conv2d
+        and conv.padding_mode == 'zeros'
+        and isinstance(norm, _BatchNorm)
+        and norm.affine
+        and norm.track_running_stats
+    )
+
+
+class FusedConv2d(nn.Module):
+    """A convolution with its BN folded in, residual and ReLU in the same kernel where the device has one.
+
+    Elsewhere, and where something looks on, see :func:`inferring`, it is PyTorch's convolution, addition
+    and ReLU.
+
+    Args:
+        conv (nn.Conv2d): The convolution.
+        norm (_BatchNorm): Its normalization, see :func:`can_fold`.
+        relu (bool): Whether a ReLU follows. Default: False.
+    """
+
+    def __init__(self, conv: nn.Conv2d, norm: _BatchNorm, relu: bool = False):
+        super().__init__()
+        self.relu = relu
+        self.stride, self.padding, self.dilation, self.groups = (
+            conv.stride,
+            conv.padding,
+            conv.dilation,
+            conv.groups,
+        )
+        with torch.no_grad():
+            scale = norm.weight.double() * (norm.running_var.double() + norm.eps).rsqrt()
+            mean = norm.running_mean.double() - (0 if conv.bias is None else conv.bias.double())
+            weight = conv.weight.double() * scale.reshape(-1, 1, 1, 1)
+            bias = norm.bias.double() - mean * scale
+        weight = weight.to(conv.weight.dtype, memory_format=torch.channels_last)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = nn.Parameter(bias.to(conv.weight.dtype), requires_grad=False)
+        self._packed = cpu.PackedWeight()
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, '_packed': cpu.PackedWeight()}  # it can be neither copied nor saved
+
+    def extra_repr(self) -> str:
+        """The shape and what else tells the convolution."""
+        names = 'stride', 'padding', 'dilation', 'groups', 'relu'
+        return ', '.join([f'{tuple(self.weight.shape)}', *(f'{n}={getattr(self, n)}' for n in names)])
+
+    def forward(self, x: Tensor, residual: Tensor | None = None, overwrite: bool = False) -> Tensor:
+        """Compute ``relu(conv(x) + residual)``.
+
+        Args:
+            x (Tensor): The input, (N, C, H, W).
+            residual (Tensor, optional): What is added, of the output's shape. Default: None.
+            overwrite (bool): Whether the output may take the place of the residual. Default: False.
+        """
+        geometry = self.padding, self.stride, self.dilation, self.groups
+        if inferring(x, residual):
+            if self.relu and cuda.has_cudnn(x):
+                return cuda.convolve_relu(x, self.weight, self.bias, geometry, residual)
+            if cpu.has_onednn(x):
+                weight = self._packed(self.weight, geometry, x.shape)
+                return cpu.convolve(x, weight, self.bias, geometry, self.relu, residual, overwrite)
+        out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        if residual is not None:
+            out += residual
+        return F.relu(out, inplace=True) if self.relu else out
+
+
+class UnfusedConv2d(nn.Module):
+    """A convolution and its normalization that can't be fused, called as :class:`FusedConv2d` is.
+
+    Args:
+        conv (nn.Module): The convolution.
+        norm (nn.Module): Its normalization.
+        relu (bool): Whether a ReLU follows. Default: False.
+    """
+
+    def __init__(self, conv: nn.Module, norm: nn.Module, relu: bool = False):
+        super().__init__()
+        self.conv = conv
+        self.norm = norm
+        self.relu = relu
+
+    def forward(self, x: Tensor, residual: Tensor | None = None, overwrite: bool = False) -> Tensor:
+        """Compute ``relu(norm(conv(x)) + residual)``."""
+        out = self.norm(self.conv(x))
+        if residual is not None:
+            out = out + residual
+        return F.relu(out) if self.relu else out
+
+
+def fuse_conv(conv: nn.Module, norm: nn.Module, relu: bool = False) -> nn.Module:
+    """Make one module of a convolution, its normalization and, with ``relu``, the ReLU after it."""
+    return (FusedConv2d if can_fold(conv, norm) else UnfusedConv2d)(conv, norm, relu)
