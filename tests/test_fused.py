@@ -377,6 +377,16 @@ def test_fuses_the_networks_of_any_model():
     assert fuse(other) is other and other.state_dict().keys() == state
 
 
+def test_traces_and_compiles_without_a_word():
+    fused, x = fuse(build('Res2Net')), image()
+    with torch.no_grad(), warnings.catch_warnings():
+        expected = fused(x)
+        warnings.simplefilter('error')
+        warnings.filterwarnings('ignore', category=DeprecationWarning)
+        assert_close(torch.jit.trace(fused, x)(x), expected)
+        assert_close(torch.compile(fused, backend='eager', fullgraph=True)(x), expected)
+
+
 def test_without_onednn():
     network = build('Res2Net')
     x = image()

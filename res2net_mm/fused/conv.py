@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.compiler import is_compiling
+from torch.jit import is_tracing
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -14,20 +16,20 @@ from . import cpu, cuda
 
 
 class _Thread(threading.local):
-    hooked = False
+    watched = False
 
 
 _thread = _Thread()
 
 
 @contextmanager
-def hooked() -> Iterator[None]:
-    """A forward, of this thread, that hooks look on at."""
-    before, _thread.hooked = _thread.hooked, True
+def watched() -> Iterator[None]:
+    """A forward of this thread in which nothing is inferring: hooks or torch.func look on."""
+    before, _thread.watched = _thread.watched, True
     try:
         yield
     finally:
-        _thread.hooked = before
+        _thread.watched = before
 
 
 def transforming() -> bool:
@@ -36,15 +38,13 @@ def transforming() -> bool:
 
 
 def inferring(x: Tensor, residual: Tensor | None = None) -> bool:
-    """Whether nothing looks on at what is done with tensors: no autograd, torch.func, tracer, compiler, hook.
+    """Whether nothing looks on at what is done with tensors: no autograd, tracer, compiler, nor hook.
 
-    What is done must be PyTorch's own operators then, and overwrite nothing.
+    What is done must be PyTorch's own operators else, and overwrite nothing.
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _thread.hooked:
+    if is_compiling() or is_tracing() or _thread.watched or forward_ad._current_level >= 0:
         return False
-    if x.requires_grad or (residual is not None and residual.requires_grad):
-        return False
-    return not transforming()
+    return not (x.requires_grad or (residual is not None and residual.requires_grad))
 
 
 def can_fold(conv: nn.Module, norm: nn.Module) -> bool:

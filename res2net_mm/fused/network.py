@@ -12,7 +12,7 @@ from torch.nn.modules.module import _has_any_global_hook
 from ..models.backbone import Backbone
 from ..models.bottle2neck import Bottle2neck, _contiguous
 from . import cpu, cuda
-from .conv import FusedConv2d, can_fold, fuse_conv, hooked, inferring, transforming
+from .conv import FusedConv2d, can_fold, fuse_conv, inferring, transforming, watched
 
 
 class FusedBottle2neck(nn.Module):
@@ -185,10 +185,12 @@ class FusedBackbone(nn.Module):
         """
         if not x.is_floating_point():
             raise TypeError(f'images must be of floating point, and these are {x.dtype}')
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():  # sizes may be free there
+            return self._forward(x)
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f'images must be (N, {self.in_channels}, H, W), and these are {tuple(x.shape)}')
-        if not torch.compiler.is_compiling() and (any(self._hooks_inside) or _has_any_global_hook()):
-            with hooked():
+        if any(self._hooks_inside) or _has_any_global_hook() or transforming():
+            with watched():
                 return self._forward(x)
         return self._forward(x)
 
