@@ -174,7 +174,10 @@ def _predict(
                     if figures:
                         rows.append((name if fps is None else f'{name}, {i / fps:.1f} s', source, figures))
                     progress.advance(task)
-            except UnreadableError as error:
+            except (UnreadableError, cv2.error) as error:
+                if isinstance(error, cv2.error):  # such as of an image so thin that resizing leaves nothing
+                    size = 'x'.join(map(str, image.shape[1::-1]))
+                    error = f'{source}, {size}: OpenCV says {error.err or error}'
                 skipped.append(str(error))
                 progress.advance(task, count)
             finally:

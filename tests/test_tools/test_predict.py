@@ -492,6 +492,18 @@ def test_nothing_to_read_and_nowhere_to_write(tmp_path):
         predict(dict(model=gray), [str(tmp_path / 'good.png')], tmp_path / 'out')
 
 
+def test_an_image_that_resizing_leaves_nothing_of_is_skipped(tmp_path):
+    def resized(image, threshold):
+        height, width = image.shape[:2]
+        return gray(cv2.resize(image, (128, height * 128 // width)), threshold)
+
+    for name, shape in dict(a=(20, 20, 3), thin=(4, 3000, 3), z=(20, 20, 3)).items():
+        cv2.imwrite(str(tmp_path / f'{name}.png'), np.zeros(shape, np.uint8))
+    sources = [str(tmp_path / f'{name}.png') for name in ('a', 'thin', 'z')]
+    count, (skipped,), _ = predict(dict(model=resized), sources, tmp_path / 'out')
+    assert count == 2 and skipped.startswith(f'{sources[1]}, 3000x4: OpenCV says ')
+
+
 def test_nothing_is_found_and_a_folder_is_used_again(tmp_path):
     for name in 'ab':
         cv2.imwrite(str(tmp_path / f'{name}.png'), np.zeros((8, 8, 3), np.uint8))
