@@ -5,9 +5,10 @@ from importlib.util import find_spec
 
 __version__ = '0.1.0'
 
-# OpenMP threads that spin while they wait take the CPUs from data workers and from other work: a training was
-# several times slower. PyTorch reads it when it is imported.
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+# OpenMP's threads spin while they wait, for milliseconds, and take the CPUs from data workers and other work; so
+# briefly they only take what waking up would. PyTorch reads it when it is imported.
+if 'OMP_WAIT_POLICY' not in os.environ:
+    os.environ.setdefault('GOMP_SPINCOUNT', '10000')
 
 _missing = [name for name in ('mmengine', 'mmcv') if find_spec(name) is None]
 if _missing:

@@ -47,6 +47,16 @@ def test_importing_the_package_is_enough(bare_mmcv):
     assert result.stdout.split('\n')[-2:] == [f'{bare_mmcv}/mmcv/__init__.py [0, 2]', ''], result.stderr
 
 
+@pytest.mark.parametrize(
+    ('own', 'spins'), [({}, '10000'), ({'GOMP_SPINCOUNT': '7'}, '7'), ({'OMP_WAIT_POLICY': 'ACTIVE'}, 'None')]
+)
+def test_threads_that_wait_spin_briefly_unless_the_user_says_otherwise(own, spins):
+    program = "import os, res2net_mm; print(os.environ.get('GOMP_SPINCOUNT'))"
+    kept = {k: v for k, v in os.environ.items() if k not in ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY')}
+    result = subprocess.run([sys.executable, '-c', program], env=kept | own, capture_output=True, text=True)
+    assert result.stdout.strip() == spins, result.stderr
+
+
 def test_what_finds_the_ops_is_a_finder_like_any_other():
     importlib.invalidate_caches()  # which asks all of them
     assert find_spec('mmcv._ex') is None
