@@ -5,8 +5,8 @@ from importlib.util import find_spec
 
 __version__ = '0.1.0'
 
-# OpenMP's threads spin while they wait, for milliseconds, and take the CPUs from data workers and other work; so
-# briefly they only take what waking up would. PyTorch reads it when it is imported.
+# OpenMP's threads spin for milliseconds while they wait, which takes CPUs from data workers and other work;
+# this is about as long as waking up takes. It is read when PyTorch is imported.
 if 'OMP_WAIT_POLICY' not in os.environ:
     os.environ.setdefault('GOMP_SPINCOUNT', '10000')
 
