@@ -74,11 +74,11 @@ def load_config(path: str, options: dict | None = None) -> Config:
         raise UserError(f'a base of {file} was not found: {error}') from None
     except ModuleNotFoundError as error:  # a base of a toolbox
         advice = how_to_install(str(error))
-        raise UserError(f'{file} needs a package that is missing: {error}\n{advice}') from None
+        raise UserError(f'{file} needs a package that is missing: {error}{advice}') from None
     scope = cfg.get('default_scope')
     if scope and find_spec(scope) is None:
         raise UserError(
-            f"the config's default_scope is {scope!r}, but {scope} is not installed\n{how_to_install(scope)}"
+            f"the config's default_scope is {scope!r}, but {scope} is not installed{how_to_install(scope)}"
         )
     with importing(scope or 'mmengine'):
         importlib.import_module(f'{scope or "mmengine"}.registry')

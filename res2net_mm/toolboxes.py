@@ -22,14 +22,15 @@ DISTRIBUTIONS = {
     'mmdet': 'onedl-mmdetection faster-coco-eval',
     'mmseg': 'onedl-mmsegmentation pysodmetrics',
     'mmpretrain': 'onedl-mmpretrain',
-    'mmpose': '--no-deps mmpose',  # of its dependencies chumpy no longer builds
 }
 
 
 def how_to_install(text: str) -> str:
-    """What to do about the toolbox that a text names, or nothing."""
+    """What to do about the toolbox that a text names, on a line of its own, or nothing."""
+    if re.search(r'\bmmpose\b', text):
+        return '\nmake env, in a checkout, installs it without what no longer builds: see docs/environment.md'
     named = [name for name in DISTRIBUTIONS if re.search(rf'\b{name}\b', text)]
-    return f'To install it: pip install {DISTRIBUTIONS[named[0]]} (see docs/environment.md)' if named else ''
+    return f'\nTo install it: pip install {DISTRIBUTIONS[named[0]]}' if named else ''
 
 
 class OpsFinder(MetaPathFinder):

@@ -8,7 +8,7 @@ from mmengine.config import utils as config_utils
 from res2net_mm.cfg_options import CfgOptions
 from res2net_mm.config import check_option, load_config
 from res2net_mm.errors import UserError
-from res2net_mm.toolboxes import how_to_install
+from res2net_mm.toolboxes import DISTRIBUTIONS, how_to_install
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 FPN = str(CONFIGS / 'faster_rcnn_r2n50_fpn_coco.py')
@@ -284,7 +284,12 @@ def test_a_base_of_a_toolbox_that_is_not_installed(tmp_path):
         load_config(str(tmp_path / 'mine.py'))
     assert how_to_install('mmrotate is not installed') == ''
     advice = how_to_install('mmdet is not installed, please install mmdet manually')
-    assert advice.startswith('To install it: pip install onedl-mmdetection ')
+    assert advice.startswith('\nTo install it: pip install onedl-mmdetection ')
+    assert how_to_install("'mmpose'").startswith('\nmake env')
+    extras = (Path(__file__).parents[1] / 'pyproject.toml').read_text()
+    for name, distributions in DISTRIBUTIONS.items():
+        (line,) = (line for line in extras.splitlines() if line.startswith(f'{name} = ['))
+        assert all(distribution in line for distribution in distributions.split())
 
 
 def test_a_resnet_is_replaced_as_it_is(tmp_path):

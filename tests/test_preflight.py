@@ -276,11 +276,15 @@ def test_a_start_that_is_hardly_meant():
     cfg.model.data_preprocessor.std = [1.0, 1.0, 1.0]
     (doubt,) = doubts(cfg, resumed=False)
     assert doubt.startswith('res2net://res2net50_26w_4s expects ') and 'std is [1.0, 1.0, 1.0]' in doubt
+    cfg.model.data_preprocessor.std = [1.0] * 4  # of other channels nothing is known
+    assert list(doubts(cfg, resumed=False)) == []
     cfg.model.backbone.init_cfg = None
     (doubt,) = doubts(cfg, resumed=False)
     assert 'by frozen_stages=1, norm_eval=True' in doubt and 'model.backbone.norm_eval=False' in doubt
     assert list(doubts(cfg, resumed=True)) == []
-    cfg.model.backbone.update(frozen_stages=-1, norm_eval=False)
+    cfg.model.backbone.update(frozen_stages=None, norm_eval=False)
+    assert list(doubts(cfg, resumed=False)) == []
+    cfg.model.backbone.update(frozen_stages=-1)
     assert list(doubts(cfg, resumed=False)) == []
 
 

@@ -1,6 +1,6 @@
 """Checkpoints: read without executing code, renamed to the authors' names, loaded whole or not at all."""
 
-from .download import RELEASED, SCHEME, address_name, fetch, local_rank
+from .download import RELEASED, SCHEME, address_name, fetch, last_checkpoint, local_rank
 from .integrity import CheckpointError, check_file, check_weights, sha256, write_sha256
 from .loading import load_pretrained
 from .naming import adapt_state_dict, describe, find_state_dict
@@ -18,6 +18,7 @@ __all__ = [
     'describe',
     'fetch',
     'find_state_dict',
+    'last_checkpoint',
     'load_pretrained',
     'loading_whole',
     'local_rank',

@@ -62,7 +62,7 @@ def fetch(source: str | os.PathLike) -> Path:
         path = Path(source).expanduser()
         last = path / LAST if path.is_dir() else path
         if last.name == LAST and last.is_file():
-            raise CheckpointError(f'{path} is no checkpoint; its last one is {last.read_text().strip()}')
+            raise CheckpointError(f'{path} is no checkpoint; its last one is {last_checkpoint(last.parent)}')
         if path.is_file():
             return path
     except (OSError, RuntimeError) as error:  # no permission, a name too long; no such user's home
@@ -72,6 +72,14 @@ def fetch(source: str | os.PathLike) -> Path:
     if '://' in source:
         raise CheckpointError(f'{source}: download it first; only http(s) and {SCHEME} are fetched')
     raise CheckpointError(f'checkpoint not found: {path.absolute()}' + ' (a folder)' * path.is_dir())
+
+
+def last_checkpoint(work_dir: str | os.PathLike) -> str:
+    """Path of the newest checkpoint in a work directory, as mmengine recorded it, wherever it was then."""
+    file = Path(work_dir, LAST)
+    path = Path(file.read_text().strip()) if file.exists() else None
+    here = path and Path(work_dir, path.name)
+    return str(here if here and here.exists() else path or f'none in {work_dir}')
 
 
 def address_name(address: str) -> Path:

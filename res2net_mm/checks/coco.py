@@ -225,7 +225,8 @@ def _check_boxes(annotations, by_id, problems) -> None:
         # Rounded coordinates are beyond by a pixel in COCO itself.
         beyond = finite & ~flat & ~outside & ((low < -2) | (high > sizes + 2)).any(1)
     if len(ids) and flat.all():
-        problems.error('boxes, all, have less than a pixel; COCO has no shares of 1 (annotation ids)', ids)
+        text = 'boxes, that is all, are smaller than a pixel: COCO has pixels, no shares (annotation ids)'
+        problems.error(text, ids)
     else:
         text = 'boxes have no area, or less than a pixel, and are left out (annotation ids)'
         problems.warn(text, ids[flat])

@@ -20,7 +20,7 @@ def doubts(cfg: Config, resumed: bool) -> Iterator[str]:
     backbone = cfg.model.get('backbone') or {}
     init = backbone.get('init_cfg') or {}
     held = {key: backbone[key] for key in ('frozen_stages', 'norm_eval') if key in backbone}
-    frozen = held.get('frozen_stages', -1) >= 0 or held.get('norm_eval')
+    frozen = held.get('frozen_stages') not in (None, -1) or held.get('norm_eval')
     if frozen and not (init or backbone.get('pretrained') or cfg.model.get('init_cfg') or resumed):
         yield (
             'the backbone begins with random weights, some of which do not learn by '
@@ -28,7 +28,7 @@ def doubts(cfg: Config, resumed: bool) -> Iterator[str]:
             '--cfg-options model.backbone.frozen_stages=-1 model.backbone.norm_eval=False'
         )
     pretrained = str(init.get('checkpoint')) if isinstance(init, dict) else ''
-    std = (cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}).get('std')
-    if std and pretrained.startswith((SCHEME, 'torchvision://')):
+    std = (cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}).get('std') or ()
+    if len(std) == 3 and pretrained.startswith((SCHEME, 'torchvision://')):
         if not np.allclose(sorted(std), sorted(RGB['std'])):
             yield f'{pretrained} expects data_preprocessor = {RGB}, and std is {list(std)}'

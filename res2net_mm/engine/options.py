@@ -103,7 +103,7 @@ def name_pictures(runner: Runner, folder: str) -> None:
     draw = getattr(visualizer, method)
 
     def draw_named(*args, data_sample=None, **kwargs):
-        if method == 'visualize_cls' and preprocessor.to_rgb:
+        if method == 'visualize_cls' and getattr(preprocessor, 'to_rgb', False):
             kwargs['image'] = kwargs['image'][..., ::-1]
         path = data_sample.get('img_path')
         if path:

@@ -17,7 +17,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from .. import checks, preflight
-from ..checkpoints import fetch, local_rank, read_training, safe_loading
+from ..checkpoints import fetch, last_checkpoint, local_rank, read_training, safe_loading
 from ..checks.start import doubts
 from ..config import load_config
 from ..errors import UserError, command, explain
@@ -252,11 +252,3 @@ def record(runner: Runner, cfg_options: dict | None) -> dict:
         runner.register_hook(hook := RecordHook())
     hook.options = cfg_options or {}
     return hook.record
-
-
-def last_checkpoint(work_dir: str) -> str:
-    """Path of the newest checkpoint in a work directory, as mmengine recorded it, wherever it was then."""
-    file = Path(work_dir, 'last_checkpoint')
-    path = Path(file.read_text().strip()) if file.exists() else None
-    here = path and Path(work_dir, path.name)
-    return str(here if here and here.exists() else path or f'none in {work_dir}')

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
 from ..models.backbone import Backbone
-from ..models.bottle2neck import Bottle2neck, _contiguous
+from ..models.bottle2neck import Bottle2neck, make_contiguous
 from . import cpu, cuda
 from .conv import FusedConv2d, can_fold, fuse_conv, inferring, transforming, watched
 
@@ -160,7 +160,7 @@ class FusedBackbone(nn.Module):
                 stacklevel=2,
             )
         hooks = [hooks for m in inside for hooks in (m._forward_hooks, m._forward_pre_hooks)]
-        self._hooks_inside = [h for h in hooks if _contiguous not in h.values()]  # which keeps nothing
+        self._hooks_inside = [h for h in hooks if make_contiguous not in h.values()]  # which keeps nothing
         self.network = network.requires_grad_(False)
         self.graphs = cuda.Graphs(network) if cuda_graph else None
         self.eval()

@@ -148,7 +148,7 @@ class Bottle2neck(BaseModule):
                 )
             )
             if dcn:
-                self.convs[-1].register_forward_pre_hook(_contiguous)
+                self.convs[-1].register_forward_pre_hook(make_contiguous)
             self.bns.append(build_norm_layer(norm_cfg, width)[1])
         self.pool = None
         if first and len(self.convs) < scales and (stride > 1 or pool_at_stride_1):
@@ -226,6 +226,6 @@ BLOCK_ARGUMENTS = {
 }  # fmt: skip
 
 
-def _contiguous(conv: nn.Module, args: tuple) -> tuple:
+def make_contiguous(conv: nn.Module, args: tuple) -> tuple:
     """Of a view of channels mmcv's compiled deformable convolution reads what lies between them, too."""
     return (args[0].contiguous(), *args[1:])

@@ -197,7 +197,7 @@ ERRORS = {
     ),
     'boxes in shares of the image': (
         lambda data: [a.update(bbox=[0.1, 0.1, 0.4, 0.5]) for a in data['annotations']],
-        '3 boxes, all, have less than a pixel; COCO has no shares of 1',
+        '3 boxes, that is all, are smaller than a pixel: COCO has pixels, no shares',
     ),
     'all images too small': (
         lambda data: [image.update(height=20) for image in data['images']],

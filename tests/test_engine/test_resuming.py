@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from torch.utils._pytree import tree_flatten
 from toy import CutHook, toy_config, train_toy
 
-from res2net_mm.checkpoints import read_checkpoint
+from res2net_mm.checkpoints import CheckpointError, fetch, read_checkpoint
 from res2net_mm.engine import runner as tools
 from res2net_mm.engine.safe_runner import SafeRunner
 from res2net_mm.engine.saving import find_checkpoint, lock
@@ -203,6 +203,8 @@ def test_the_last_checkpoint_of_a_moved_folder(tmp_path):
     assert tools.last_checkpoint(tmp_path) == '/gone/epoch_1.pth'
     (tmp_path / 'epoch_1.pth').touch()
     assert tools.last_checkpoint(tmp_path) == str(tmp_path / 'epoch_1.pth')
+    with pytest.raises(CheckpointError, match=f'is no checkpoint; its last one is {tmp_path}/epoch_1.pth'):
+        fetch(tmp_path)
 
 
 def test_resuming_in_a_copy_leaves_the_original_alone(tmp_path):
