@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from res2net_mm.engine.graphs import TrainingGraphs
 from res2net_mm.errors import UserError, run_tool
 from res2net_mm.files import replacing
 from res2net_mm.fused import FusedConv2d, fuse
@@ -87,7 +88,9 @@ def prepare(candidate: Candidate, images: Tensor, training: bool) -> Callable[[]
             images = images.to(memory_format=torch.channels_last)
     if candidate.convs_only:
         return convs_of(network, images)
-    if candidate.cuda_graph:
+    if candidate.cuda_graph and training:
+        network._compiled_call_impl = TrainingGraphs(network)
+    elif candidate.cuda_graph:
         graphs = Graphs(network, channels_last=candidate.channels_last)
         return lambda: graphs(images, images.dtype)
     if not training:
@@ -157,7 +160,7 @@ def measure(
                 function()
             counted = kernels(function, device)
             timing = dict(name=candidate.name, seconds=[], peak=0, saved=None, kernels=counted)
-            if not candidate.convs_only:
+            if not (candidate.convs_only or training and candidate.cuda_graph):  # whose memory stays
                 timing['peak'] = memory(function, device)[0]
                 timing['saved'] = memory(function.forward, device)[1] if training else None
             timings.append(timing)
@@ -178,13 +181,14 @@ def sections(name: str, options: argparse.Namespace) -> Iterator[dict]:
     for shape in options.shapes or own:
         title = f'{name}, images {"x".join(map(str, shape))}'
         print(f'{title} ...', file=sys.stderr, flush=True)
-        timings = measure(benchmark.candidates, shape, options.runs, benchmark.training, options.device)
+        candidates = [c for c in benchmark.candidates if options.device == 'cuda' or not c.cuda_graph]
+        timings = measure(candidates, shape, options.runs, benchmark.training, options.device)
         medians = {timing['name']: statistics.median(timing['seconds']) for timing in timings}
         known = benchmark.published
         ratios = [
             dict(of=a, to=c.name, ratio=medians[a] / medians[c.name])
             | (dict(paper=known[a]) if known else {})
-            for c in benchmark.candidates
+            for c in candidates
             for a in c.baselines
             if {a, c.name} <= medians.keys()
         ]
@@ -192,7 +196,7 @@ def sections(name: str, options: argparse.Namespace) -> Iterator[dict]:
             'benchmark': name,
             'title': title,
             'shape': list(shape),
-            'left_out': [c.name for c in benchmark.candidates if c.name not in medians],
+            'left_out': [c.name for c in candidates if c.name not in medians],
             'timings': timings,
             'ratios': ratios,
         }

@@ -54,7 +54,7 @@ class Job:
 FLAGS = {'test.py': ['--no-fuse'], 'train.py': ['--channels-last']}
 GPU_FLAGS = {
     'test.py': ['--half', '--cuda-graph', '--half --cuda-graph'],
-    'train.py': ['--amp', '--amp --channels-last', '--amp --compile'],
+    'train.py': ['--amp', '--amp --channels-last', '--amp --compile', '--amp --cuda-graph'],
 }
 
 

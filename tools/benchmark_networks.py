@@ -21,7 +21,7 @@ class Candidate:
     half: bool = False  # it computes in bfloat16, and takes images and gives feature maps of that type
     channels_last: bool = False  # its weights, and in inference images and feature maps, too
     convs_only: bool = False  # its convolutions one by one, without what is between them
-    cuda_graph: bool = False  # it is replayed as one
+    cuda_graph: bool = False  # it is replayed as one, in training as two; on a GPU alone
     amp: bool = False  # its forward is under bfloat16 autocast
     compiled: bool = False  # by torch.compile
 
@@ -59,6 +59,7 @@ def theirs(package: str, **arguments) -> dict:
 
 
 LAST, CONVS, HALF = dict(channels_last=True), dict(fused=True, convs_only=True), dict(fused=True, half=True)
+GRAPHS = ', CUDA graphs'
 FROZEN = dict(norm_eval=True, frozen_stages=1)  # as detectors are trained
 W14S8 = dict(scales=8, base_width=14)
 MMDET, MMDET_LAST = 'mmdet (its v1b variant)', 'mmdet, channels last'
@@ -66,6 +67,17 @@ LAST_AS_MMDET = 'v1b, as mmdet, channels last'
 PLAIN = "plain form (the authors')"
 v1b, resnet = ours(**AS_MMDET), ours(**RESNET)
 mmdet = theirs('mmdet', norm_eval=False)  # its networks keep BN's statistics in training unless they are told
+
+
+def as_mmdet(network: dict) -> list[Candidate]:
+    """The forms of our network in training."""
+    return [
+        Candidate(name + form, network, (MMDET, MMDET_LAST), channels_last=last, cuda_graph=bool(form))
+        for form in ('', GRAPHS)
+        for name, last in (('v1b, as mmdet', False), (LAST_AS_MMDET, True))
+    ]
+
+
 OTHERS = [
     Candidate('timm', dict(type='timm.res2net50_26w_4s')),
     Candidate('mmpretrain', theirs('mmpretrain')),
@@ -93,20 +105,28 @@ TRAINING = [
     *OTHERS,
     Candidate('timm, channels last', OTHERS[0].network, **LAST),
     Candidate('Res2Net-50', ours(), ('mmpretrain', 'timm')),
-    Candidate('v1b, as mmdet', v1b, (MMDET, MMDET_LAST)),
-    Candidate(LAST_AS_MMDET, v1b, (MMDET, MMDET_LAST), **LAST),
+    *as_mmdet(v1b),
     Candidate('ResNet-50', resnet),
 ]
 FROZEN_TRAINING = [
     Candidate(MMDET, mmdet | FROZEN),
     Candidate(MMDET_LAST, mmdet | FROZEN, **LAST),
-    Candidate('v1b, as mmdet', v1b | FROZEN, (MMDET, MMDET_LAST)),
-    Candidate(LAST_AS_MMDET, v1b | FROZEN, (MMDET, MMDET_LAST), **LAST),
+    *as_mmdet(v1b | FROZEN),
 ]
 COMPILED = [
     Candidate(MMDET_LAST, mmdet, **LAST),
     Candidate(LAST_AS_MMDET, v1b, (MMDET_LAST,), **LAST),
-    Candidate(f'{LAST_AS_MMDET}, compiled', v1b, (MMDET_LAST, LAST_AS_MMDET), compiled=True, **LAST),
+    *(
+        Candidate(
+            f'{LAST_AS_MMDET}, compiled{form}',
+            v1b,
+            (MMDET_LAST, LAST_AS_MMDET),
+            compiled=True,
+            cuda_graph=bool(form),
+            **LAST,
+        )
+        for form in ('', GRAPHS)
+    ),
 ]
 
 

@@ -16,6 +16,9 @@ parser.add_argument(
     '--channels-last', action='store_true', help='lay out the networks, and their feature maps, channels last'
 )
 parser.add_argument('--compile', action='store_true', help='compile the networks (torch.compile)')
+parser.add_argument(
+    '--cuda-graph', action='store_true', help='run the networks as CUDA graphs: for images of a few sizes'
+)
 parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """What mmengine's training and testing lack: hooks, the record of a run, what ``tools/`` do."""
 
+from .graphs import CudaGraphHook
 from .hooks import ChannelsLastHook, CompileHook, CPUAmpOptimWrapper, CurvesHook, FuseHook
 from .record import RecordHook
 
@@ -7,6 +8,7 @@ __all__ = [
     'CPUAmpOptimWrapper',
     'ChannelsLastHook',
     'CompileHook',
+    'CudaGraphHook',
     'CurvesHook',
     'FuseHook',
     'RecordHook',

@@ -75,9 +75,9 @@ class ChannelsLastHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Lay the weights out."""
-        for network in _networks(runner.model):
+        for network in networks_of(runner.model):
             network.to(memory_format=torch.channels_last)
-            network.register_forward_hook(_channels_first)
+            network.register_forward_hook(channels_first)
 
 
 @HOOKS.register_module()
@@ -86,17 +86,19 @@ class CompileHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Have the networks compile at their first forward."""
-        for network in _networks(runner.model):
+        for network in networks_of(runner.model):
             network.compile()
 
 
-def _networks(model: nn.Module) -> list[nn.Module]:
+def networks_of(model: nn.Module) -> list[nn.Module]:
+    """This package's networks in a model."""
     from ..models.backbone import Backbone
 
     return [module for module in model.modules() if isinstance(module, Backbone)]
 
 
-def _channels_first(network: nn.Module, args: tuple, outs: Tensor | tuple[Tensor, ...]):
+def channels_first(network: nn.Module, args: tuple, outs: Tensor | tuple[Tensor, ...]):
+    """Give feature maps on channels first."""
     return outs.contiguous() if isinstance(outs, Tensor) else tuple(out.contiguous() for out in outs)
 
 

@@ -58,6 +58,16 @@ def use_amp(cfg: Config) -> None:
         cfg.model.train_cfg = {**(cfg.model.get('train_cfg') or {}), 'compute_acc': False}
 
 
+def check_gpu() -> None:
+    """Check that there can be CUDA graphs.
+
+    Raises:
+        UserError: If not.
+    """
+    if not torch.cuda.is_available():
+        raise UserError('--cuda-graph needs a GPU, and PyTorch sees none')
+
+
 def scale_lr(cfg: Config) -> None:
     """Scale the learning rate to the batch size."""
     if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):

@@ -23,6 +23,7 @@ from ..config import load_config
 from ..errors import UserError, command, explain
 from ..results.metrics import print_metrics
 from . import options
+from .graphs import CudaGraphHook
 from .hooks import ChannelsLastHook, CompileHook, FuseHook
 from .record import RecordHook
 from .safe_runner import SafeRunner
@@ -103,6 +104,7 @@ def train(
     amp: bool = False,
     channels_last: bool = False,
     compile: bool = False,
+    cuda_graph: bool = False,
     auto_scale_lr: bool = False,
     no_check: bool = False,
     check_all: bool = False,
@@ -120,6 +122,8 @@ def train(
         options.scale_lr(cfg)
     if compile and not any(map(shutil.which, (os.environ.get('CXX', 'c++'), 'g++', 'clang++'))):
         raise UserError('--compile needs a C++ compiler (g++ or clang++), which PyTorch calls')
+    if cuda_graph:
+        options.check_gpu()
     if cfg.get('resume') and not resume:
         resume = cfg.get('load_from') or 'auto'
     checkpoint = None if resume == 'auto' else resume
@@ -142,6 +146,8 @@ def train(
         runner.register_hook(ChannelsLastHook())
     if compile:
         runner.register_hook(CompileHook())
+    if cuda_graph:
+        runner.register_hook(CudaGraphHook())
     record(runner, cfg_options)
     runner.train()
     if is_main_process():
@@ -214,8 +220,8 @@ def test(
     for option, given in {'--half': half, '--cuda-graph': cuda_graph}.items():
         if given and no_fuse:
             raise UserError(f'{option} needs fused networks, which --no-fuse turns off')
-    if cuda_graph and not torch.cuda.is_available():
-        raise UserError('--cuda-graph needs a GPU, and PyTorch sees none')
+    if cuda_graph:
+        options.check_gpu()
     cfg.load_from, cfg.resume = checkpoint, False
     if tta:
         options.use_tta(cfg)

@@ -103,6 +103,24 @@ def test_channels_last(trained, tiny_config, run, tmp_path):
     assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize('options', [[], ['--amp'], ['--channels-last']], ids=str)
+@pytest.mark.parametrize('device', [pytest.param('cuda', marks=GPU)])
+def test_cuda_graphs_learn_the_same(options, device, tiny_config, run, tmp_path):
+    losses = []
+    for name, more in (('graphs', ['--cuda-graph']), ('eager', [])):
+        more += ['--cfg-options', 'train_cfg.max_epochs=3', *options]
+        result = run('train.py', tiny_config, '--work-dir', tmp_path / name, *more)
+        assert result.returncode == 0, result.stderr
+        assert 'could not be captured' not in result.stderr
+        losses.append([record['loss'] for record in read_scalars(tmp_path / name)[0]])
+    assert losses[0] == pytest.approx(losses[1], rel=2e-2)
+
+
+def test_cuda_graphs_need_a_gpu(tiny_config, run):
+    result = run('train.py', tiny_config, '--cuda-graph', CUDA_VISIBLE_DEVICES='')
+    assert result.returncode == 2 and 'error: --cuda-graph needs a GPU' in result.stderr
+
+
 def test_two_processes_share_a_released_file_and_learn_from_the_images_of_both(tiny_config, run, tmp_path):
     from res2net_mm.checkpoints import RELEASED
     from res2net_mm.models import Res2Net

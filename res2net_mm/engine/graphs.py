@@ -1,0 +1,220 @@
+"""Training by CUDA graphs: a network's forward pass is one launch, and its backward pass another.
+
+PyTorch's ``make_graphed_callables`` would change BN's statistics while it warms up, and hands out gradients that
+the next replay overwrites, which makes sums of them wrong.
+"""
+
+import warnings
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.autograd.function import Function, FunctionCtx, once_differentiable
+from torch.func import functional_call
+from torch.nn.modules.module import _has_any_global_hook
+
+from ..fused.cuda import tf32
+from ..models.bottle2neck import make_contiguous
+from ..registry import HOOKS
+from .hooks import channels_first, networks_of
+
+
+@HOOKS.register_module()
+class CudaGraphHook(Hook):
+    """Train this package's networks by CUDA graphs, see :class:`TrainingGraphs`.
+
+    It comes after hooks that change how they are called, which becomes a part of the graphs.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Have the networks called by way of their graphs."""
+        for network in networks_of(runner.model):
+            network._compiled_call_impl = TrainingGraphs(network)  # which is neither copied nor saved
+
+
+@dataclass
+class Pair:
+    """The graphs of one shape of images, and the tensors that they read and write."""
+
+    images: Tensor
+    forward: torch.cuda.CUDAGraph
+    outs: list[Tensor]
+    learned: list[bool]  # which outputs have a gradient
+    out_grads: list[Tensor]  # of those
+    backward: torch.cuda.CUDAGraph
+    grads: list[Tensor | None]  # of the parameters that learn
+    is_tuple: bool
+
+
+class TrainingGraphs:
+    """How a network is called in training: forward and backward are CUDA graphs, a pair a shape of images.
+
+    The first shapes that come twice are captured. What graphs can't do runs as it did: other shapes, a second
+    forward before the first one's backward, images that need a gradient, networks with hooks or SyncBN in
+    them, and what can't be captured, which a warning says once a shape. Weights and statistics may change in
+    place; others in their place, and modules in another mode, are noticed. Outputs and gradients are copies.
+
+    Args:
+        network (nn.Module): Maps images to a Tensor or a tuple of them.
+        limit (int): Number of shapes. Each holds the network's outputs twice, and its gradients; the memory
+            of activations is shared. Default: 8.
+    """
+
+    def __init__(self, network: nn.Module, limit: int = 8):
+        self.network = network
+        self.call = network._compiled_call_impl or network._call_impl
+        self.limit = limit
+        self.pending = lambda: None  # gives the forward whose backward is to come
+        self._pairs: dict[tuple, Pair | None] = {}
+        self._seen = set()
+        self._state = self._pool = None
+
+    def __call__(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Map (N, C, H, W) to what the network does."""
+        pair = self._find(x) if self._can_replay(x) else None
+        if pair is None:
+            return self.call(x)
+        outs = _Replay.apply(self, pair, x, *learning(self.network).values())
+        return outs if pair.is_tuple else outs[0]
+
+    def _can_replay(self, x: Tensor) -> bool:
+        if not x.is_cuda or x.requires_grad or torch.compiler.is_compiling():
+            return False
+        training = torch.is_grad_enabled() and self.network.training and learning(self.network)
+        return bool(training) and self.pending() is None and stands_alone(self.network)
+
+    def _find(self, x: Tensor) -> Pair | None:
+        """The graphs for such images, if there are any; they may be captured now."""
+        tensors = [*self.network.parameters(), *self.network.buffers()]
+        state = (
+            [(t.data_ptr(), t.requires_grad) for t in tensors],
+            [module.training for module in self.network.modules()],
+            torch.cuda.current_stream(x.device),
+        )
+        if state != self._state:
+            torch.cuda.synchronize(x.device)  # a graph that goes may be running
+            self._state, self._pool = state, torch.cuda.graph_pool_handle()
+            self._pairs.clear()
+            self._seen.clear()
+        autocast = torch.is_autocast_enabled('cuda') and torch.get_autocast_dtype('cuda')
+        key = x.shape, x.stride(), x.dtype, x.device, autocast, tf32()
+        if key in self._seen and key not in self._pairs and len(self._pairs) < self.limit:
+            self._pairs[key] = capture(self.network, self.call, x, self._pool)
+        self._seen.add(key)
+        return self._pairs.get(key)
+
+
+def learning(network: nn.Module) -> dict[str, nn.Parameter]:
+    """A network's parameters that learn, by name."""
+    return {name: p for name, p in network.named_parameters() if p.requires_grad}
+
+
+def stands_alone(network: nn.Module) -> bool:
+    """Whether no hook looks on at what a network's modules do, and none waits for other processes."""
+    names = '_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks'
+    modules = list(network.modules())
+    hooks = {hook for module in modules for name in names for hook in getattr(module, name).values()}
+    if _has_any_global_hook() or not hooks <= {channels_first, make_contiguous}:
+        return False
+    return not any('SyncBatchNorm' in type(module).__name__ for module in modules)  # PyTorch's or mmcv's
+
+
+class _Replay(Function):
+    """A forward by a graph, whose backward is one by another."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, graphs: TrainingGraphs, pair: Pair, x: Tensor, *_: Tensor):
+        ctx.graphs, ctx.pair = graphs, pair
+        graphs.pending = weakref.ref(ctx)  # dies with it, if no backward ever comes
+        ctx.set_materialize_grads(False)
+        pair.images.copy_(x)
+        pair.forward.replay()
+        outs = tuple(out.clone() for out in pair.outs)
+        ctx.mark_non_differentiable(*(out for out, learned in zip(outs, pair.learned) if not learned))
+        return outs
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, *grads: Tensor | None):
+        if ctx.graphs.pending() is not ctx:
+            raise RuntimeError('a network that trains by CUDA graphs has one backward a forward')
+        ctx.graphs.pending = lambda: None
+        pair = ctx.pair
+        given = [grad for grad, learned in zip(grads, pair.learned) if learned]
+        for static, grad in zip(pair.out_grads, given):
+            static.zero_() if grad is None else static.copy_(grad)
+        pair.backward.replay()
+        copies = iter(torch._foreach_mul([grad for grad in pair.grads if grad is not None], 1))
+        return None, None, None, *(None if grad is None else next(copies) for grad in pair.grads)
+
+
+class _Called(nn.Module):
+    """A network by a callable, so that :func:`functional_call` doesn't call the network itself."""
+
+    def __init__(self, network: nn.Module, call: Callable):
+        super().__init__()
+        self.network = network
+        self.call = call
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        return self.call(x)
+
+
+def capture(network: nn.Module, call: Callable, x: Tensor, pool) -> Pair | None:
+    """Capture a network's forward and backward for images of one shape.
+
+    Returns:
+        Pair | None: The graphs, or None if there could be no capture, which a warning says.
+    """
+    # Others of the same memory: nothing arrives at the parameters, nor at what waits there (other processes).
+    parameters = {name: nn.Parameter(p.detach()) for name, p in learning(network).items()}
+    substituted = {f'network.{name}': p for name, p in parameters.items()}
+    statistics = [(buffer, buffer.clone()) for buffer in network.buffers()]
+    called = _Called(network, call)
+
+    def forward(images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        outs = functional_call(called, substituted, (images,))
+        torch.clear_autocast_cache()  # of the weights that it converted: each replay has to
+        return outs
+
+    def backward(outs: list[Tensor], out_grads: list[Tensor]) -> tuple[Tensor | None, ...]:
+        return torch.autograd.grad(outs, [*parameters.values()], out_grads, allow_unused=True)
+
+    current, side = torch.cuda.current_stream(x.device), torch.cuda.Stream(x.device)
+    options = dict(pool=pool, capture_error_mode='thread_local')  # other threads load data, or watch NCCL
+    try:
+        with torch.cuda.device(x.device):
+            images = x.clone()
+            side.wait_stream(current)
+            with torch.cuda.stream(side):
+                for _ in range(3):  # cuDNN chooses its kernels
+                    outs = forward(images)
+                    is_tuple = not isinstance(outs, Tensor)
+                    outs = [out for out in (outs if is_tuple else (outs,)) if out.requires_grad]
+                    out_grads = [torch.zeros_like(out) for out in outs]
+                    backward(outs, out_grads)
+                del outs
+            graphs = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graphs[0], **options):
+                outs = forward(images)
+            outs = list(outs) if is_tuple else [outs]
+            learned = [out.requires_grad for out in outs]
+            with torch.cuda.graph(graphs[1], **options):
+                grads = backward([out for out in outs if out.requires_grad], out_grads)
+    except RuntimeError as error:
+        warnings.warn(
+            f'{type(network).__name__} trains without CUDA graphs on images of {tuple(x.shape)}, which '
+            f'could not be captured ({error}); leave out --cuda-graph if most images are like them',
+            stacklevel=2,
+        )
+        return None
+    finally:
+        current.wait_stream(side)
+        for buffer, before in statistics:
+            buffer.copy_(before)
+    outs = [out.detach() for out in outs]
+    return Pair(images, graphs[0], outs, learned, out_grads, graphs[1], list(grads), is_tuple)
