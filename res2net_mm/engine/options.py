@@ -41,10 +41,15 @@ def use_gloo(cfg: Config) -> None:
     cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
 
 
+def optim_wrapper_of(cfg: Config) -> str:
+    """The name of a config's optimizer wrapper."""
+    kind = (cfg.get('optim_wrapper') or {}).get('type', 'OptimWrapper')
+    return getattr(kind, '__name__', kind)  # a class, in a config that imports it
+
+
 def use_amp(cfg: Config) -> None:
     """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU."""
-    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    kind = getattr(kind, '__name__', kind)  # a class, in a config that imports it
+    kind = optim_wrapper_of(cfg)
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UserError(f"--amp can't replace the config's optim_wrapper.type {kind!r}")
     if torch.cuda.is_available():

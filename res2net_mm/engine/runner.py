@@ -116,7 +116,7 @@ def train(
     """
     if cfg.get('runner_type', 'Runner') != 'Runner' or cfg.get('strategy'):
         raise UserError("runner_type and strategy are not heeded here: train.py has mmengine's Runner alone")
-    if amp:
+    if amp or options.optim_wrapper_of(cfg) == 'AmpOptimWrapper':  # mmengine's knows no CPU
         options.use_amp(cfg)
     if auto_scale_lr:
         options.scale_lr(cfg)

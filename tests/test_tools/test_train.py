@@ -69,6 +69,7 @@ def test_resuming_a_missing_checkpoint(tiny_config, run, tmp_path):
     assert 'Traceback' not in result.stderr
 
 
+@pytest.mark.parametrize('by', [['--amp'], ['--cfg-options', 'optim_wrapper.type=AmpOptimWrapper']], ids=str)
 @pytest.mark.parametrize(
     'device,wrapper',
     [
@@ -80,8 +81,10 @@ def test_resuming_a_missing_checkpoint(tiny_config, run, tmp_path):
         pytest.param('cuda', 'AmpOptimWrapper', marks=GPU),
     ],
 )
-def test_amp_trains_in_bfloat16_on_a_cpu_and_in_float16_on_a_gpu(device, wrapper, tiny_config, run, tmp_path):
-    result = run('train.py', tiny_config, '--work-dir', tmp_path / 'run', '--amp', **ENVIRONMENT[device])
+def test_amp_trains_in_bfloat16_on_a_cpu_and_in_float16_on_a_gpu(
+    by, device, wrapper, tiny_config, run, tmp_path
+):
+    result = run('train.py', tiny_config, '--work-dir', tmp_path / 'run', *by, **ENVIRONMENT[device])
     assert result.returncode == 0, result.stderr
     assert dumped(tmp_path / 'run').optim_wrapper.type == wrapper
     train, _ = read_scalars(tmp_path / 'run')
