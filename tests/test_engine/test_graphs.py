@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from helpers import GPU, on_every_device
+from helpers import GPU, each_on_a_cpu, on_every_device
 from networks import NETWORKS
 from torch import Tensor, nn
 
@@ -357,35 +357,20 @@ def test_a_copy_has_graphs_of_its_own(device, captured):
     assert step(network, x)
 
 
-@on_every_device
-def test_channels_last_is_in_the_graph(device, captured):
+@each_on_a_cpu('hook', [ChannelsLastHook], [ChannelsLastHook, CompileHook])
+def test_what_other_hooks_do_is_in_the_graph(hook, device, captured):
     network, eager = pair_of('Res2Net', device)
     network._compiled_call_impl = None
     runner = types.SimpleNamespace(model=network)
-    for hook in (ChannelsLastHook(), CudaGraphHook()):
-        hook.before_train(runner)
+    for kind in (hook, CudaGraphHook):
+        kind().before_train(runner)
     x = image(device)
     warm(network, x)
     eager.load_state_dict(network.state_dict())
     assert step(network, x)
     step(eager, x)
     compare(network, eager)
-    assert all(out.is_contiguous() for out in network(x))
-
-
-@on_a_gpu
-def test_compiled_networks_are_captured(device, captured):
-    network, eager = pair_of('Res2Net', device)
-    network._compiled_call_impl = None
-    runner = types.SimpleNamespace(model=network)
-    for hook in (CompileHook(), CudaGraphHook()):
-        hook.before_train(runner)
-    x = image(device)
-    warm(network, x)
-    eager.load_state_dict(network.state_dict())
-    assert step(network, x)
-    step(eager, x)
-    compare(network, eager)
+    assert hook is CompileHook or all(out.is_contiguous() for out in network(x))
 
 
 @on_a_gpu
