@@ -502,8 +502,9 @@ class Replays:
         stream = types.SimpleNamespace(cuda_stream=0, synchronize=lambda: None)
         monkeypatch.setattr(torch.cuda, 'current_stream', lambda device: stream)
         monkeypatch.setattr(torch.cuda, 'graph_pool_handle', lambda: None)
+        monkeypatch.setattr(torch.cuda, 'Stream', lambda device: None)
 
-    def capture(self, network, x, dtype, channels_last, pool):
+    def capture(self, network, x, dtype, channels_last, pool, side):
         self.shapes.append(tuple(x.shape))
 
         def replay(x):

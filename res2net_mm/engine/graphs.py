@@ -15,9 +15,9 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.autograd.function import Function, FunctionCtx, once_differentiable
 from torch.func import functional_call
-from torch.nn.modules.module import _has_any_global_hook
 
-from ..fused.cuda import tf32
+from ..fused.conv import has_global_hooks
+from ..fused.cuda import capturing, tf32
 from ..models.bottle2neck import make_contiguous
 from ..registry import HOOKS
 from .hooks import channels_first, networks_of
@@ -33,7 +33,8 @@ class CudaGraphHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Have the networks called by way of their graphs."""
         for network in networks_of(runner.model):
-            network._compiled_call_impl = TrainingGraphs(network)  # which is neither copied nor saved
+            if not isinstance(network._compiled_call_impl, TrainingGraphs):
+                network._compiled_call_impl = TrainingGraphs(network)  # which is neither copied nor saved
 
 
 @dataclass
@@ -55,13 +56,14 @@ class TrainingGraphs:
 
     The first shapes that come twice are captured. What graphs can't do runs as it did: other shapes, a second
     forward before the first one's backward, images that need a gradient, networks with hooks or SyncBN in
-    them, and what can't be captured, which a warning says once a shape. Weights and statistics may change in
-    place; others in their place, and modules in another mode, are noticed. Outputs and gradients are copies.
+    them, and what can't be captured, which a warning says once. Weights and statistics may change in place;
+    others in their place, and modules in another mode, are noticed, numbers such as BN's momentum are not.
+    Outputs and gradients are copies.
 
     Args:
         network (nn.Module): Maps images to a Tensor or a tuple of them.
-        limit (int): Number of shapes. Each holds the network's outputs twice, and its gradients; the memory
-            of activations is shared. Default: 8.
+        limit (int): Number of shapes. Each holds the network's outputs twice, and its gradients; they share
+            the memory of activations, which nothing else gets. Default: 8.
     """
 
     def __init__(self, network: nn.Module, limit: int = 8):
@@ -69,56 +71,57 @@ class TrainingGraphs:
         self.call = network._compiled_call_impl or network._call_impl
         self.limit = limit
         self.pending = lambda: None  # gives the forward whose backward is to come
-        self._pairs: dict[tuple, Pair | None] = {}
+        self._left = 4 * limit  # captures: what changes back and forth has to end
+        self._pairs: dict[tuple, Pair] = {}
         self._seen = set()
-        self._state = self._pool = None
+        self._state = self._where = None
 
     def __call__(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Map (N, C, H, W) to what the network does."""
-        pair = self._find(x) if self._can_replay(x) else None
+        possible = torch.is_grad_enabled() and self.network.training and self.pending() is None
+        if not possible or not x.is_cuda or x.requires_grad or torch.compiler.is_compiling():
+            return self.call(x)
+        modules = list(self.network.modules())
+        parameters = dict.fromkeys(p for m in modules for p in m._parameters.values() if p is not None)
+        parameters = [p for p in parameters if p.requires_grad]  # in the order of named_parameters()
+        pair = self._find(x, modules) if parameters and stands_alone(modules) else None
         if pair is None:
             return self.call(x)
-        outs = _Replay.apply(self, pair, x, *learning(self.network).values())
+        outs = _Replay.apply(self, pair, x, *parameters)
         return outs if pair.is_tuple else outs[0]
 
-    def _can_replay(self, x: Tensor) -> bool:
-        if not x.is_cuda or x.requires_grad or torch.compiler.is_compiling():
-            return False
-        training = torch.is_grad_enabled() and self.network.training and learning(self.network)
-        return bool(training) and self.pending() is None and stands_alone(self.network)
-
-    def _find(self, x: Tensor) -> Pair | None:
+    def _find(self, x: Tensor, modules: list[nn.Module]) -> Pair | None:
         """The graphs for such images, if there are any; they may be captured now."""
-        tensors = [*self.network.parameters(), *self.network.buffers()]
+        tensors = (t for m in modules for t in (*m._parameters.values(), *m._buffers.values()))
         state = (
-            [(t.data_ptr(), t.requires_grad) for t in tensors],
-            [module.training for module in self.network.modules()],
+            [(t.data_ptr(), t.requires_grad) for t in tensors if t is not None],
+            [module.training for module in modules],
             torch.cuda.current_stream(x.device),
         )
         if state != self._state:
             torch.cuda.synchronize(x.device)  # a graph that goes may be running
-            self._state, self._pool = state, torch.cuda.graph_pool_handle()
             self._pairs.clear()
             self._seen.clear()
+            self._state = state
+            # Memory is of a pool and of a stream: graphs share it on one alone.
+            self._where = torch.cuda.graph_pool_handle(), torch.cuda.Stream(x.device)
         autocast = torch.is_autocast_enabled('cuda') and torch.get_autocast_dtype('cuda')
         key = x.shape, x.stride(), x.dtype, x.device, autocast, tf32()
-        if key in self._seen and key not in self._pairs and len(self._pairs) < self.limit:
-            self._pairs[key] = capture(self.network, self.call, x, self._pool)
+        if key in self._seen and key not in self._pairs and len(self._pairs) < self.limit and self._left:
+            self._left -= 1
+            if pair := capture(self.network, self.call, x, *self._where):
+                self._pairs[key] = pair
+            else:
+                self._left = 0  # after some failures PyTorch can't capture any more, see its issue 180395
         self._seen.add(key)
         return self._pairs.get(key)
 
 
-def learning(network: nn.Module) -> dict[str, nn.Parameter]:
-    """A network's parameters that learn, by name."""
-    return {name: p for name, p in network.named_parameters() if p.requires_grad}
-
-
-def stands_alone(network: nn.Module) -> bool:
+def stands_alone(modules: list[nn.Module]) -> bool:
     """Whether no hook looks on at what a network's modules do, and none waits for other processes."""
     names = '_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks'
-    modules = list(network.modules())
-    hooks = {hook for module in modules for name in names for hook in getattr(module, name).values()}
-    if _has_any_global_hook() or not hooks <= {channels_first, make_contiguous}:
+    hooks = {hook for m in modules for name in names if (of := getattr(m, name)) for hook in of.values()}
+    if has_global_hooks() or not hooks <= {channels_first, make_contiguous}:
         return False
     return not any('SyncBatchNorm' in type(module).__name__ for module in modules)  # PyTorch's or mmcv's
 
@@ -164,30 +167,34 @@ class _Called(nn.Module):
         return self.call(x)
 
 
-def capture(network: nn.Module, call: Callable, x: Tensor, pool) -> Pair | None:
+def capture(network: nn.Module, call: Callable, x: Tensor, pool, side: torch.cuda.Stream) -> Pair | None:
     """Capture a network's forward and backward for images of one shape.
 
     Returns:
         Pair | None: The graphs, or None if there could be no capture, which a warning says.
     """
     # Others of the same memory: nothing arrives at the parameters, nor at what waits there (other processes).
-    parameters = {name: nn.Parameter(p.detach()) for name, p in learning(network).items()}
-    substituted = {f'network.{name}': p for name, p in parameters.items()}
+    learning = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    parameters = {f'network.{name}': nn.Parameter(p.detach()) for name, p in learning.items()}
     statistics = [(buffer, buffer.clone()) for buffer in network.buffers()]
     called = _Called(network, call)
 
     def forward(images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        outs = functional_call(called, substituted, (images,))
+        outs = functional_call(called, parameters, (images,))
         torch.clear_autocast_cache()  # of the weights that it converted: each replay has to
         return outs
 
     def backward(outs: list[Tensor], out_grads: list[Tensor]) -> tuple[Tensor | None, ...]:
-        return torch.autograd.grad(outs, [*parameters.values()], out_grads, allow_unused=True)
+        grads = torch.autograd.grad(outs, [*parameters.values()], out_grads, allow_unused=True)
+        if all(grad is None for grad in grads):  # PyTorch 2.4 compiles the parameters in
+            raise RuntimeError('the network does not compute with the parameters that it is given')
+        return grads
 
-    current, side = torch.cuda.current_stream(x.device), torch.cuda.Stream(x.device)
-    options = dict(pool=pool, capture_error_mode='thread_local')  # other threads load data, or watch NCCL
+    current = torch.cuda.current_stream(x.device)
+    # Other threads load data, or watch NCCL.
+    options = dict(pool=pool, stream=side, capture_error_mode='thread_local')
     try:
-        with torch.cuda.device(x.device):
+        with capturing(x.device):
             images = x.clone()
             side.wait_stream(current)
             with torch.cuda.stream(side):
@@ -207,14 +214,14 @@ def capture(network: nn.Module, call: Callable, x: Tensor, pool) -> Pair | None:
                 grads = backward([out for out in outs if out.requires_grad], out_grads)
     except RuntimeError as error:
         warnings.warn(
-            f'{type(network).__name__} trains without CUDA graphs on images of {tuple(x.shape)}, which '
-            f'could not be captured ({error}); leave out --cuda-graph if most images are like them',
+            f'{type(network).__name__} trains without CUDA graphs, from images of {tuple(x.shape)} on, which '
+            f'could not be captured: {error}',
             stacklevel=2,
         )
         return None
     finally:
         current.wait_stream(side)
         for buffer, before in statistics:
-            buffer.copy_(before)
+            buffer.data.copy_(before)  # a backward that is to come, of another forward, may have saved it
     outs = [out.detach() for out in outs]
     return Pair(images, graphs[0], outs, learned, out_grads, graphs[1], list(grads), is_tuple)

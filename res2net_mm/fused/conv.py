@@ -10,6 +10,7 @@ from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 from torch.jit import is_tracing
 from torch.nn import functional as F
+from torch.nn.modules import module
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from . import cpu, cuda
@@ -30,6 +31,12 @@ def watched() -> Iterator[None]:
         yield
     finally:
         _thread.watched = before
+
+
+def has_global_hooks() -> bool:
+    """Whether there are hooks of all modules."""
+    kinds = 'forward', 'forward_pre', 'backward', 'backward_pre'
+    return any(getattr(module, f'_global_{kind}_hooks') for kind in kinds)
 
 
 def transforming() -> bool:

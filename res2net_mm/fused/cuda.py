@@ -1,9 +1,11 @@
 """Fused convolutions on a GPU: cuDNN's, with channel counts that suit tensor cores, and CUDA graphs."""
 
+import gc
 import os
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 
@@ -107,6 +109,25 @@ def _spread(conv: nn.Module, out: int | None, out_index, channels: int | None = 
     conv.bias = nn.Parameter(bias.detach(), requires_grad=False)
 
 
+@contextmanager
+def capturing(device: torch.device) -> Iterator[None]:
+    """Where CUDA graphs are captured, and what comes before; the current stream is the same after a failure.
+
+    No garbage is collected meanwhile: a CUDA graph in it would end the capture.
+    """
+    gc.collect()
+    collects = gc.isenabled()
+    gc.disable()
+    with torch.cuda.device(device):
+        current = torch.cuda.current_stream()
+        try:
+            yield
+        finally:
+            torch.cuda.set_stream(current)
+            if collects:
+                gc.enable()
+
+
 class Graphs:
     """A network as CUDA graphs, one for each shape of input: a replay costs no launches.
 
@@ -146,8 +167,11 @@ class Graphs:
             if len(self._replays) >= self.limit:
                 stream.synchronize()  # it may be running
                 self._replays.popitem(last=False)
-            pool = self._pools.setdefault(stream.cuda_stream, torch.cuda.graph_pool_handle())
-            self._replays[key] = capture(self.network, x, dtype, self.channels_last, pool)
+            if stream.cuda_stream not in self._pools:
+                # Memory is of a pool and of a stream: graphs share it on one alone.
+                self._pools[stream.cuda_stream] = torch.cuda.graph_pool_handle(), torch.cuda.Stream(x.device)
+            where = self._pools[stream.cuda_stream]
+            self._replays[key] = capture(self.network, x, dtype, self.channels_last, *where)
         self._replays.move_to_end(key)
         return self._replays[key](x)
 
@@ -159,7 +183,7 @@ class Graphs:
 
 
 def capture(
-    network: nn.Module, x: Tensor, dtype: torch.dtype, channels_last: bool, pool
+    network: nn.Module, x: Tensor, dtype: torch.dtype, channels_last: bool, pool, side: torch.cuda.Stream
 ) -> Callable[[Tensor], object]:
     """Capture a network's forward for inputs of one shape.
 
@@ -168,10 +192,9 @@ def capture(
     """
     current = torch.cuda.current_stream(x.device)
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    with torch.inference_mode(False), torch.no_grad(), torch.cuda.device(x.device):
+    with torch.inference_mode(False), torch.no_grad(), capturing(x.device):
         static = torch.empty_like(x, dtype=dtype, memory_format=memory_format)
         static.copy_(x)
-        side = torch.cuda.Stream()
         side.wait_stream(current)
         try:
             with torch.cuda.stream(side):
@@ -179,7 +202,7 @@ def capture(
                     network(static)
             current.wait_stream(side)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=pool):
+            with torch.cuda.graph(graph, pool=pool, stream=side, capture_error_mode='thread_local'):
                 outs = network(static)
         except RuntimeError as error:
             warnings.warn(

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import torch
 from mmcv.cnn import is_norm
 from torch import Tensor, nn
-from torch.nn.modules.module import _has_any_global_hook
 
 from ..models.backbone import Backbone
 from ..models.bottle2neck import Bottle2neck, make_contiguous
 from . import cpu, cuda
-from .conv import FusedConv2d, can_fold, fuse_conv, inferring, transforming, watched
+from .conv import FusedConv2d, can_fold, fuse_conv, has_global_hooks, inferring, transforming, watched
 
 
 class FusedBottle2neck(nn.Module):
@@ -189,7 +188,7 @@ class FusedBackbone(nn.Module):
             return self._forward(x)
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f'images must be (N, {self.in_channels}, H, W), and these are {tuple(x.shape)}')
-        if any(self._hooks_inside) or _has_any_global_hook() or transforming():
+        if any(self._hooks_inside) or has_global_hooks() or transforming():
             with watched():
                 return self._forward(x)
         return self._forward(x)

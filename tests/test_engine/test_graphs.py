@@ -1,20 +1,23 @@
 """Training by CUDA graphs against training without: on a GPU, and on a CPU by a stand-in for graphs."""
 
 import copy
+import gc
 import types
 from contextlib import nullcontext
 
 import pytest
 import torch
-from helpers import GPU, each_on_a_cpu, on_every_device
+from helpers import COMPILED_OPS, GPU, each_on_a_cpu, on_every_device
 from networks import NETWORKS
 from torch import Tensor, nn
 
 from res2net_mm.engine import ChannelsLastHook, CompileHook, CudaGraphHook, graphs
 from res2net_mm.engine.graphs import Pair
+from res2net_mm.fused import cuda
 
 on_a_gpu = pytest.mark.parametrize('device', [pytest.param('cuda', marks=GPU)])
-NOT_CAPTURED = 'DCN', 'with_cp'  # a kernel on another stream, a random state that is kept
+# A random state that is kept, torchvision's kernel on another stream.
+NOT_CAPTURED = ['with_cp'] if COMPILED_OPS else ['with_cp', 'DCN']
 
 
 class OnAGpu(Tensor):
@@ -23,13 +26,18 @@ class OnAGpu(Tensor):
     is_cuda = True
 
 
-def stand_in(network: nn.Module, call, x: Tensor, pool) -> Pair:
+def learning(network: nn.Module) -> list[nn.Parameter]:
+    return [p for p in network.parameters() if p.requires_grad]
+
+
+def stand_in(network: nn.Module, call, x: Tensor, *_) -> Pair:
     """A pair of what a CPU has for graphs: functions that write where the graphs would."""
     images, live = x.as_subclass(Tensor).clone(), []
-    parameters = list(graphs.learning(network).values())
-    kept = copy.deepcopy(network.state_dict())
+    parameters = learning(network)
+    kept = [buffer.clone() for buffer in network.buffers()]
     outs = call(images)
-    network.load_state_dict(kept)
+    for buffer, before in zip(network.buffers(), kept):
+        buffer.data.copy_(before)
     is_tuple = isinstance(outs, tuple)
     outs = outs if is_tuple else [outs]
     learned = [out.requires_grad for out in outs]
@@ -62,9 +70,10 @@ def captured(monkeypatch, device):
         monkeypatch.setattr(torch.cuda, 'current_stream', lambda device: None)
         monkeypatch.setattr(torch.cuda, 'synchronize', lambda device: None)
         monkeypatch.setattr(torch.cuda, 'graph_pool_handle', lambda: None)
+        monkeypatch.setattr(torch.cuda, 'Stream', lambda device: None)
 
-    def capture(network, call, x, pool):
-        pair = own(network, call, x, pool)
+    def capture(network, call, x, *where):
+        pair = own(network, call, x, *where)
         shapes.append(tuple(x.shape) if pair else None)
         return pair
 
@@ -135,7 +144,7 @@ def test_trains_as_without(name, amp, device, captured):
             with torch.no_grad():
                 for p in network.parameters():
                     p -= 0.01 * p.grad
-    assert captured == ([None, None] if name in NOT_CAPTURED else [a.shape, b.shape])
+    assert captured == ([None] if name in NOT_CAPTURED else [a.shape, b.shape])
 
 
 def step(network: nn.Module, x: Tensor, amp: bool = False) -> bool:
@@ -158,12 +167,29 @@ def warm(network: nn.Module, *images: Tensor) -> None:
 def no_cuda(monkeypatch):
     """CUDA's calls that do nothing: what is captured runs once."""
     stream = types.SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr(graphs, 'capturing', nullcontext)
     monkeypatch.setattr(torch.cuda, 'current_stream', lambda device: stream)
-    monkeypatch.setattr(torch.cuda, 'Stream', lambda device: stream)
-    for name in ('stream', 'device'):
-        monkeypatch.setattr(torch.cuda, name, lambda _: nullcontext())
-    monkeypatch.setattr(torch.cuda, 'graph', lambda graph, pool, capture_error_mode: nullcontext())
+    monkeypatch.setattr(torch.cuda, 'stream', nullcontext)
+    monkeypatch.setattr(torch.cuda, 'graph', lambda graph, **_: nullcontext())
     monkeypatch.setattr(torch.cuda, 'CUDAGraph', object)
+    return stream
+
+
+@pytest.mark.parametrize('collects', [True, False])
+def test_the_stream_and_the_collector_of_garbage_come_back_after_a_failure(collects, monkeypatch):
+    current = ['the stream']
+    monkeypatch.setattr(torch.cuda, 'device', nullcontext)
+    monkeypatch.setattr(torch.cuda, 'current_stream', lambda: current[-1])
+    monkeypatch.setattr(torch.cuda, 'set_stream', current.append)
+    (gc.enable if collects else gc.disable)()
+    try:
+        with pytest.raises(RuntimeError, match='no capture'), cuda.capturing('cuda:0'):
+            assert not gc.isenabled()
+            current.append('another one')
+            raise RuntimeError('no capture')
+        assert current[-1] == 'the stream' and gc.isenabled() == collects
+    finally:
+        gc.enable()
 
 
 def test_capturing_leaves_the_network_as_it_is(no_cuda):
@@ -174,11 +200,14 @@ def test_capturing_leaves_the_network_as_it_is(no_cuda):
         step(net, x)
         net.frozen_stages = 1
         net.train()
-    pair = graphs.capture(network, network._call_impl, x, None)
+    loss = loss_of(network(x))
+    loss_of(eager(x)).backward()
+    pair = graphs.capture(network, network._call_impl, x, None, no_cuda)
+    loss.backward()  # another forward's: what it saved is as it was
     compare(network, eager, 0)
     assert pair.learned == [False, True, True, True] and pair.is_tuple and not pair.outs[1].requires_grad
     torch.testing.assert_close([*pair.outs], [*eager(x)])
-    for p, grad in zip(graphs.learning(network).values(), pair.grads, strict=True):
+    for p, grad in zip(learning(network), pair.grads, strict=True):
         assert grad.shape == p.shape and not grad.any()  # of output gradients that are zero
 
 
@@ -192,8 +221,10 @@ def test_what_cannot_be_captured_is_left_as_it_is(no_cuda):
             raise RuntimeError('not while capturing')
         return network._call_impl(x)
 
-    with pytest.warns(match=r'Res2Net trains without CUDA graphs on images of \(2, 3, 64, 64\).*capturing'):
-        assert graphs.capture(network, call, image('cpu').as_subclass(Tensor), None) is None
+    with pytest.warns(
+        match=r'Res2Net trains without CUDA graphs, from images of \(2, 3, 64, 64\).*not while capturing'
+    ):
+        assert graphs.capture(network, call, image('cpu').as_subclass(Tensor), None, no_cuda) is None
     compare(network, eager, 0)
 
 
@@ -312,8 +343,9 @@ def test_what_a_graph_cannot_do_runs_as_before(device, captured):
 
 def test_graphs_wait_for_no_other_process():
     network = NETWORKS['Res2Net']()
-    assert graphs.stands_alone(network)
-    assert not graphs.stands_alone(nn.SyncBatchNorm.convert_sync_batchnorm(network))
+    assert graphs.stands_alone(list(network.modules()))
+    network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    assert not graphs.stands_alone(list(network.modules()))
 
 
 @on_every_device
@@ -336,6 +368,19 @@ def test_notices_other_weights_and_modes(device, captured):
     step(eager, x)
     compare(network, eager)
     assert len(captured) == 4
+
+
+@on_every_device
+def test_captures_are_bounded_in_number(device, captured):
+    network, _ = pair_of('Res2Net', device)
+    network._compiled_call_impl._left = 3
+    x = image(device)
+    for _ in range(3):
+        for learns in (True, False):
+            network.conv1.weight.requires_grad_(learns)
+            step(network, x), step(network, x)
+    assert len(captured) == 3
+    assert not step(network, x)
 
 
 @on_every_device
