@@ -27,7 +27,8 @@ from .hooks import channels_first, networks_of
 class CudaGraphHook(Hook):
     """Train this package's networks by CUDA graphs, see :class:`TrainingGraphs`.
 
-    It comes after hooks that change how they are called, which becomes a part of the graphs.
+    It comes after hooks that change how they are called, which becomes a part of the graphs. Several
+    processes exchange a network's gradients after its backward, not during it.
     """
 
     def before_train(self, runner: Runner) -> None:
