@@ -18,6 +18,7 @@ def convolve_splits(x, convs, *arguments):
 
 
 if __name__ == '__main__':
+    splits.try_out(torch.device('cpu'))
     cpu.has_onednn = lambda x: False
     cuda.triton_splits = lambda x: type('stand-in', (), dict(convolve_splits=convolve_splits))
     for name, build in NETWORKS.items():

@@ -77,6 +77,13 @@ def test_where_triton_does_not_run(monkeypatch):
     assert cuda._splits.__wrapped__(torch.device('cuda', 0)) is None
 
 
+def test_other_numbers_than_pytorchs_are_not_used(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: (9, 0))
+    monkeypatch.setattr(splits, 'convolve_splits', lambda x, *_, **__: x)
+    with pytest.warns(UserWarning, match=r'by cuDNN.*: Triton [\d.]+ computes other numbers than PyTorch'):
+        assert cuda._splits.__wrapped__(torch.device('cpu')) is None
+
+
 @pytest.mark.parametrize('allowed', [True, False])
 def test_tf32_is_what_the_user_says(allowed, monkeypatch):
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=allowed):

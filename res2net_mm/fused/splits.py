@@ -8,6 +8,7 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 # One kernel for all splits and sizes of images.
@@ -125,14 +126,22 @@ def convolve_splits(x: Tensor, convs: nn.ModuleList, scales: int, add: bool, poo
 
 
 def try_out(device: torch.device) -> None:
-    """Compile and run the kernel once.
+    """Run the kernel, and compare what it computes with PyTorch's convolution.
 
     Raises:
-        Exception: Whatever Triton says where it can't, such as that there is no C compiler.
+        Exception: Whatever Triton says where it can't run, such as that there is no C compiler, or that its
+            numbers are others.
     """
-    x, weight, bias = (
-        torch.zeros(shape, dtype=torch.bfloat16, device=device)
-        for shape in ((1, 64, 1, 1), (32, 32, 3, 3), 32)
-    )
+
+    def values(*shape: int) -> Tensor:
+        numbers = torch.arange(math.prod(shape), dtype=torch.float32, device=device)
+        return numbers.sin().reshape(shape).half()
+
+    x, weight, bias = values(1, 96, 5, 7), values(32, 32, 3, 3) / 16, values(32)
     conv = SimpleNamespace(weight=weight, bias=bias, stride=(1, 1), dilation=(1, 1))
-    convolve_splits(x, [conv], 2, add=False, pool=False)
+    first, second, third = x.float().split(32, 1)
+    first = F.conv2d(first, weight.float(), bias.float(), padding=1).relu()
+    second = F.conv2d(second + first, weight.float(), bias.float(), padding=1).relu()
+    outs = convolve_splits(x, [conv, conv], 3, add=True, pool=False)
+    if not torch.allclose(outs.float(), torch.cat([first, second, third], 1), rtol=0.02, atol=0.05):
+        raise RuntimeError(f'Triton {triton.__version__} computes other numbers than PyTorch')
