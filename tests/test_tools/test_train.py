@@ -116,7 +116,7 @@ def test_cuda_graphs_learn_the_same(options, device, tiny_config, run, tmp_path)
         assert result.returncode == 0, result.stderr
         assert 'could not be captured' not in result.stderr
         losses.append([record['loss'] for record in read_scalars(tmp_path / name)[0]])
-    assert losses[0] == pytest.approx(losses[1], rel=2e-2)
+    assert losses[0] == pytest.approx(losses[1], rel=5e-2)
 
 
 def test_cuda_graphs_need_a_gpu(tiny_config, run):
