@@ -59,7 +59,7 @@ class TrainingGraphs:
     forward before the first one's backward, images that need a gradient, networks with hooks or SyncBN in
     them, and what can't be captured, which a warning says once. Weights and statistics may change in place;
     others in their place, and modules in another mode, are noticed, numbers such as BN's momentum are not.
-    Outputs and gradients are copies.
+    Outputs and gradients are copies; a parameter that only outputs of no use depend on has zeros, not None.
 
     Args:
         network (nn.Module): Maps images to a Tensor or a tuple of them.

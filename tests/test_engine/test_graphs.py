@@ -163,6 +163,14 @@ def warm(network: nn.Module, *images: Tensor) -> None:
         assert step(network, x)
 
 
+def warm_pair(device: str, *images: Tensor) -> tuple[nn.Module, nn.Module]:
+    """A network whose graphs are captured, and the same without."""
+    network, eager = pair_of('Res2Net', device)
+    warm(network, *images)
+    eager.load_state_dict(network.state_dict())
+    return network, eager
+
+
 @pytest.fixture
 def no_cuda(monkeypatch):
     """CUDA's calls that do nothing: what is captured runs once."""
@@ -230,10 +238,8 @@ def test_what_cannot_be_captured_is_left_as_it_is(no_cuda):
 
 @on_every_device
 def test_gradients_are_accumulated(device, captured):
-    network, eager = pair_of('Res2Net', device)
     a, b = image(device), image(device, 96)
-    warm(network, a, b)
-    eager.load_state_dict(network.state_dict())
+    network, eager = warm_pair(device, a, b)
     for net in (network, eager):
         net.zero_grad()
         for x in (a, b, a):
@@ -245,10 +251,8 @@ def test_gradients_are_accumulated(device, captured):
 
 @on_every_device
 def test_two_forwards_before_the_backward(device, captured):
-    network, eager = pair_of('Res2Net', device)
     a, b = image(device), image(device, 96)
-    warm(network, a, b)
-    eager.load_state_dict(network.state_dict())
+    network, eager = warm_pair(device, a, b)
     for net in (network, eager):
         net.zero_grad()
         losses = [loss_of(net(x)) for x in (a, a, b)]
@@ -260,9 +264,8 @@ def test_two_forwards_before_the_backward(device, captured):
 
 @on_every_device
 def test_a_forward_without_a_backward_is_forgotten(device, captured):
-    network, _ = pair_of('Res2Net', device)
     x = image(device)
-    warm(network, x)
+    network, _ = warm_pair(device, x)
     outs = network(x)
     assert not step(network, x)  # a backward may come
     del outs
@@ -273,9 +276,8 @@ def test_a_forward_without_a_backward_is_forgotten(device, captured):
 
 @on_every_device
 def test_one_backward_a_forward(device, captured):
-    network, _ = pair_of('Res2Net', device)
     x = image(device)
-    warm(network, x)
+    network, _ = warm_pair(device, x)
     loss = loss_of(network(x))
     loss.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match='one backward a forward'):
@@ -284,9 +286,8 @@ def test_one_backward_a_forward(device, captured):
 
 @on_every_device
 def test_outputs_and_gradients_are_kept(device, captured):
-    network, _ = pair_of('Res2Net', device)
     a = image(device)
-    warm(network, a)
+    network, _ = warm_pair(device, a)
     loss = loss_of(outs := network(a))
     network.zero_grad()
     loss.backward()
@@ -302,10 +303,8 @@ def test_outputs_and_gradients_are_kept(device, captured):
 
 @on_every_device
 def test_outputs_without_a_gradient(device, captured):
-    network, eager = pair_of('Res2Net', device)
     x = image(device)
-    warm(network, x)
-    eager.load_state_dict(network.state_dict())
+    network, eager = warm_pair(device, x)
     for net in (network, eager):
         net.zero_grad()
         loss_of(net(x)[1]).backward()
@@ -319,9 +318,8 @@ def test_outputs_without_a_gradient(device, captured):
 
 @on_every_device
 def test_what_a_graph_cannot_do_runs_as_before(device, captured):
-    network, eager = pair_of('Res2Net', device)
     x = image(device)
-    warm(network, x)
+    network, eager = warm_pair(device, x)
     assert is_by_graphs(loss_of(network(x)))
     seen = []
     handle = network.layer2.register_forward_hook(lambda *args: seen.append(1))
@@ -350,9 +348,8 @@ def test_graphs_wait_for_no_other_process():
 
 @on_every_device
 def test_notices_other_weights_and_modes(device, captured):
-    network, eager = pair_of('Res2Net', device)
     x = image(device)
-    warm(network, x)
+    network, eager = warm_pair(device, x)
     network.layer1[0].conv1.weight.data = network.layer1[0].conv1.weight.data * 2
     warm(network, x)
     for net in (network, eager):
@@ -394,9 +391,8 @@ def test_shapes_are_bounded_in_number(device, captured):
 
 @on_every_device
 def test_a_copy_has_graphs_of_its_own(device, captured):
-    network, _ = pair_of('Res2Net', device)
     x = image(device)
-    warm(network, x)
+    network, _ = warm_pair(device, x)
     again = copy.deepcopy(network)
     assert not step(again, x) and not step(again, x)
     assert step(network, x)
