@@ -175,8 +175,11 @@ def capture(network: nn.Module, call: Callable, x: Tensor, pool, side: torch.cud
         Pair | None: The graphs, or None if there could be no capture, which a warning says.
     """
     # Others of the same memory: nothing arrives at the parameters, nor at what waits there (other processes).
-    learning = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    parameters = {f'network.{name}': nn.Parameter(p.detach()) for name, p in learning.items()}
+    parameters = {
+        f'network.{name}': nn.Parameter(p.detach())
+        for name, p in network.named_parameters()
+        if p.requires_grad
+    }
     statistics = [(buffer, buffer.clone()) for buffer in network.buffers()]
     called = _Called(network, call)
 

@@ -9,6 +9,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from ..fused import fuse
+from ..models.backbone import Backbone
 from ..registry import HOOKS, OPTIM_WRAPPERS
 from ..results.curves import plot_curves
 
@@ -53,8 +55,6 @@ class FuseHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Fuse what has just been loaded."""
-        from ..fused import fuse
-
         if any(isinstance(hook, EMAHook) for hook in runner.hooks):  # exchanges the parameters in a test
             runner.logger.warning(
                 "EMAHook exchanges the networks' weights: they are tested without being fused"
@@ -92,8 +92,6 @@ class CompileHook(Hook):
 
 def networks_of(model: nn.Module) -> list[nn.Module]:
     """This package's networks in a model."""
-    from ..models.backbone import Backbone
-
     return [module for module in model.modules() if isinstance(module, Backbone)]
 
 

@@ -390,7 +390,7 @@ def test_shapes_are_bounded_in_number(device, captured):
 
 
 @on_every_device
-def test_a_copy_has_graphs_of_its_own(device, captured):
+def test_a_copy_is_without_graphs(device, captured):
     x = image(device)
     network, _ = warm_pair(device, x)
     again = copy.deepcopy(network)
