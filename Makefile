@@ -47,7 +47,7 @@ test: env  ## run the tests
 
 gpu-check:  ## on a machine with a GPU: timings beside other packages, in gpu_check.json, and its tests
 	$(PY) tools/benchmark.py graphs eager training amp frozen frozen-amp compiled --device cuda --json gpu_check.json
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 6 --dist loadfile -m gpu
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 6 --dist worksteal -m gpu
 
 lint: env  ## check style and format
 	$(PY) -m ruff check

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from ..registry import MODELS
 from .arguments import checked
 from .backbone import BN, StagedBackbone
-from .bottle2neck import BLOCK_ARGUMENTS, Bottle2neck
+from .bottle2neck import BLOCK_ARGUMENTS, Bottle2neck, average_pool
 from .stage import blocks_per_stage, check_per_stage, conv_norm, make_stage
 
 
@@ -117,7 +117,7 @@ class BLRes2Net(StagedBackbone):
             # bL-ResNet-50's published size leaves no convolution in a fusion block's residual path.
             downsample = nn.Sequential()
             if first:
-                downsample.append(nn.AvgPool2d(3, stride, padding=1))
+                downsample.append(average_pool(stride))
             if c_in != c_out:
                 downsample.append(conv(c_in, c_out, relu=False))
             return make_stage(

@@ -152,7 +152,7 @@ class Bottle2neck(BaseModule):
             self.bns.append(build_norm_layer(norm_cfg, width)[1])
         self.pool = None
         if first and len(self.convs) < scales and (stride > 1 or pool_at_stride_1):
-            self.pool = nn.AvgPool2d(3, stride, padding=1)
+            self.pool = average_pool(stride)
         self.conv3 = build_conv_layer(conv_cfg, width * scales, out_channels, 1, bias=False)
         self.bn3 = build_norm_layer(norm_cfg, out_channels)[1]
         self.se = SqueezeExcitation(out_channels, se_ratio) if with_se else None
@@ -215,6 +215,14 @@ class Bottle2neck(BaseModule):
             out = self.se(out)
         out = out + shortcut
         return self.relu(out) if self.final_relu else out
+
+
+def average_pool(stride: int) -> nn.Sequential:
+    """3x3 average pooling that counts what it pads.
+
+    Padded by PyTorch's own layer its gradients are wrong in ``channels_last`` on a GPU (PyTorch's issue 188344).
+    """
+    return nn.Sequential(nn.ZeroPad2d(1), nn.AvgPool2d(3, stride))
 
 
 # What a network's users may say of its blocks; the network itself says the rest.
