@@ -1,7 +1,7 @@
 """Training by CUDA graphs: a network's forward pass is one launch, and its backward pass another.
 
 PyTorch's ``make_graphed_callables`` would change BN's statistics while it warms up, and gives gradients that
-the next replay overwrites, so that their sums are wrong.
+the next replay overwrites, so that their sums are wrong (its issues 96693, 181723).
 """
 
 import warnings
