@@ -220,7 +220,7 @@ class Bottle2neck(BaseModule):
 def average_pool(stride: int) -> nn.Sequential:
     """3x3 average pooling that counts what it pads.
 
-    Padded by PyTorch's own layer its gradients are wrong in ``channels_last`` on a GPU (PyTorch's issue 188344).
+    PyTorch's own, if it pads, has wrong gradients in ``channels_last`` on a GPU (its issue 188344).
     """
     return nn.Sequential(nn.ZeroPad2d(1), nn.AvgPool2d(3, stride))
 
