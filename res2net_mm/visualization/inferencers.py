@@ -82,7 +82,7 @@ class Segments:
         labels = sample.pred_sem_seg.data[0].byte().numpy()
         counts = np.bincount(labels.flat)[: len(self.classes)]  # 255 is no class
         shares = {self.classes[i]: counts[i] / labels.size for i in counts.argsort()[::-1] if counts[i]}
-        return Prediction(picture, shares, list(shares.items()), labels)
+        return Prediction(picture, dict(shares=shares), list(shares.items()), labels)
 
 
 class KeyPoints:
