@@ -27,7 +27,7 @@ from .hooks import channels_first, networks_of
 class CudaGraphHook(Hook):
     """Train this package's networks by CUDA graphs, see :class:`TrainingGraphs`.
 
-    It comes after hooks that change how they are called, which becomes a part of the graphs. Several
+    Register it after hooks that change how they are called, which becomes a part of the graphs. Several
     processes exchange a network's gradients after its backward, not during it.
     """
 
@@ -55,16 +55,20 @@ class Pair:
 class TrainingGraphs:
     """How a network is called in training: forward and backward are CUDA graphs, a pair a shape of images.
 
-    The first shapes that come twice are captured. What graphs can't do runs as it did: other shapes, a second
-    forward before the first one's backward, images that need a gradient, networks with hooks or SyncBN in
-    them, and what can't be captured, which a warning says once. Weights and statistics may change in place;
-    others in their place, and modules in another mode, are noticed, numbers such as BN's momentum are not.
-    Outputs and gradients are copies; a parameter that only outputs of no use depend on has zeros, not None.
+    The first shapes (with batch size, strides and type) that come twice are captured. Others run as they did,
+    and so do empty batches, images that need a gradient, networks with hooks or SyncBN in them, a forward while
+    an earlier one's outputs wait for their backward, and what can't be captured: a warning says so once, and
+    nothing more is captured. Outputs and gradients are copies. What is different:
+
+    - a second backward of a forward, and a second derivative, are errors;
+    - a parameter that only outputs of no use depend on has zeros, not None: weight decay acts on it;
+    - weights in place of others and modules in another mode are noticed, and captured anew (four times the
+      limit in all); numbers such as BN's momentum, and switches but for TF32 of convolutions, are not.
 
     Args:
         network (nn.Module): Maps images to a Tensor or a tuple of them.
-        limit (int): Number of shapes. Each holds the network's outputs twice, and its gradients; they share
-            the memory of activations, which nothing else gets. Default: 8.
+        limit (int): Number of shapes. Each holds its images, the network's outputs twice, and its gradients;
+            they share the memory of activations, which nothing else gets. Default: 8.
     """
 
     def __init__(self, network: nn.Module, limit: int = 8):
@@ -72,7 +76,7 @@ class TrainingGraphs:
         self.call = network._compiled_call_impl or network._call_impl
         self.limit = limit
         self.pending = lambda: None  # gives the forward whose backward is to come
-        self._left = 4 * limit  # captures: what changes back and forth has to end
+        self._left = 4 * limit  # captures: a network whose mode changes back and forth would go on with them
         self._pairs: dict[tuple, Pair] = {}
         self._seen = set()
         self._state = self._where = None
@@ -80,7 +84,7 @@ class TrainingGraphs:
     def __call__(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Map (N, C, H, W) to what the network does."""
         possible = torch.is_grad_enabled() and self.network.training and self.pending() is None
-        if not possible or not x.is_cuda or x.requires_grad or torch.compiler.is_compiling():
+        if not possible or not x.is_cuda or not x.numel() or x.requires_grad or torch.compiler.is_compiling():
             return self.call(x)
         modules = list(self.network.modules())
         parameters = dict.fromkeys(p for m in modules for p in m._parameters.values() if p is not None)
@@ -121,8 +125,8 @@ class TrainingGraphs:
 def stands_alone(modules: list[nn.Module]) -> bool:
     """Whether no hook looks on at what a network's modules do, and none waits for other processes."""
     names = '_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks'
-    hooks = {hook for m in modules for name in names if (of := getattr(m, name)) for hook in of.values()}
-    if has_global_hooks() or not hooks <= {channels_first, make_contiguous}:
+    hooks = [hook for m in modules for name in names if (of := getattr(m, name)) for hook in of.values()]
+    if has_global_hooks() or not all(hook in (channels_first, make_contiguous) for hook in hooks):
         return False
     return not any('SyncBatchNorm' in type(module).__name__ for module in modules)  # PyTorch's or mmcv's
 
@@ -131,8 +135,9 @@ class _Replay(Function):
     """A forward by a graph, whose backward is one by another."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, graphs: TrainingGraphs, pair: Pair, x: Tensor, *_: Tensor):
+    def forward(ctx: FunctionCtx, graphs: TrainingGraphs, pair: Pair, x: Tensor, *parameters: Tensor):
         ctx.graphs, ctx.pair = graphs, pair
+        ctx.save_for_backward(*parameters)  # none may change before the backward, which reads them
         graphs.pending = weakref.ref(ctx)  # dies with it, if no backward ever comes
         ctx.set_materialize_grads(False)
         pair.images.copy_(x)
@@ -147,6 +152,7 @@ class _Replay(Function):
         if ctx.graphs.pending() is not ctx:
             raise RuntimeError('a network that trains by CUDA graphs has one backward a forward')
         ctx.graphs.pending = lambda: None
+        ctx.saved_tensors  # noqa: B018  (raises an error if one has changed)
         pair = ctx.pair
         given = [grad for grad, learned in zip(grads, pair.learned) if learned]
         for static, grad in zip(pair.out_grads, given):

@@ -4,10 +4,11 @@ import copy
 import gc
 import types
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 import pytest
 import torch
-from helpers import COMPILED_OPS, GPU, each_on_a_cpu, on_every_device
+from helpers import COMPILED_OPS, GPU, each_on_a_cpu, on_every_device, smooth
 from networks import NETWORKS
 from torch import Tensor, nn
 
@@ -58,6 +59,16 @@ def stand_in(network: nn.Module, call, x: Tensor, *_) -> Pair:
 
     forward, backward = (types.SimpleNamespace(replay=function) for function in (forward, backward))
     return Pair(images, forward, static, learned, out_grads, backward, grads, is_tuple)
+
+
+@dataclass
+class Counter:
+    """A hook that can't be hashed."""
+
+    seen: list
+
+    def __call__(self, *args):
+        self.seen.append(1)
 
 
 @pytest.fixture
@@ -284,6 +295,18 @@ def test_one_backward_a_forward(device, captured):
 
 
 @on_every_device
+def test_weights_do_not_change_before_the_backward(device, captured):
+    x = image(device)
+    network, _ = warm_pair(device, x)
+    loss = loss_of(network(x))
+    with torch.no_grad():
+        network.layer2[0].conv1.weight.mul_(2)
+    with pytest.raises(RuntimeError, match='modified by an inplace operation'):
+        loss.backward()
+    assert step(network, x)
+
+
+@on_every_device
 def test_outputs_and_gradients_are_kept(device, captured):
     a = image(device)
     network, _ = warm_pair(device, a)
@@ -321,10 +344,13 @@ def test_what_a_graph_cannot_do_runs_as_before(device, captured):
     network, eager = warm_pair(device, x)
     assert is_by_graphs(loss_of(network(x)))
     seen = []
-    handle = network.layer2.register_forward_hook(lambda *args: seen.append(1))
-    assert not step(network, x) and seen
-    handle.remove()
-    assert step(network, x)
+    for hook in (lambda *args: seen.append(1), Counter(seen)):
+        handle = network.layer2.register_forward_hook(hook)
+        assert not step(network, x) and seen.pop()
+        handle.remove()
+        assert step(network, x)
+    for _ in range(2):
+        assert not is_by_graphs(loss_of(network(x[:0])))
     images = x.clone().requires_grad_()
     loss_of(network(images)).backward()
     assert images.grad.any()
@@ -397,19 +423,22 @@ def test_a_copy_is_without_graphs(device, captured):
     assert step(network, x)
 
 
-@each_on_a_cpu('hook', [ChannelsLastHook], [ChannelsLastHook, CompileHook])
-def test_what_other_hooks_do_is_in_the_graph(hook, device, captured):
-    network, eager = pair_of('one stage', device)
+LAST, COMPILED = (ChannelsLastHook,), (CompileHook,)
+
+
+@each_on_a_cpu('hooks', [LAST], [LAST, COMPILED, LAST + COMPILED])
+def test_what_other_hooks_do_is_in_the_graph(hooks, device, captured):
+    network, eager = map(smooth, pair_of('one stage', device))
     network._compiled_call_impl = None
-    for kind in (hook, CudaGraphHook):
-        kind().before_train(types.SimpleNamespace(model=network))
+    for hook in (*hooks, CudaGraphHook):
+        hook().before_train(types.SimpleNamespace(model=network))
     x = image(device, 8, channels=256)
     warm(network, x)
     eager.load_state_dict(network.state_dict())
     assert step(network, x)
     step(eager, x)
     compare(network, eager)
-    assert hook is CompileHook or all(out.is_contiguous() for out in network(x))
+    assert hooks is COMPILED or all(out.is_contiguous() for out in network(x))
 
 
 @on_a_gpu
