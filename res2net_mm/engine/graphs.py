@@ -56,9 +56,9 @@ class TrainingGraphs:
     """How a network is called in training: forward and backward are CUDA graphs, a pair a shape of images.
 
     The first shapes (with batch size, strides and type) that come twice are captured. Others run as they did,
-    and so do empty batches, images that need a gradient, networks with hooks or SyncBN in them, a forward while
-    an earlier one's outputs wait for their backward, and what can't be captured: a warning says so once, and
-    nothing more is captured. Outputs and gradients are copies. What is different:
+    and so do empty batches, images that need a gradient, networks with hooks or SyncBN in them, a forward
+    while an earlier one's outputs wait for their backward, and what can't be captured, which a warning says;
+    then nothing more is captured. Outputs and gradients are copies. What is different:
 
     - a second backward of a forward, and a second derivative, are errors;
     - a parameter that only outputs of no use depend on has zeros, not None: weight decay acts on it;
