@@ -278,7 +278,7 @@ def check_checkpoints(cfg: Config, mode: str, checkpoint: str | None) -> None:
         CheckpointError: If one is missing or can't be downloaded.
     """
     sources = [checkpoint or cfg.get('load_from')]
-    if mode == 'train':  # mmengine initializes a model even where it resumes
+    if mode == 'train' and not cfg.get('resume'):  # a checkpoint fills the model
         sources += [
             node['checkpoint']
             for _, node in walk(cfg.get('model') or {})

@@ -238,6 +238,7 @@ def test_missing_checkpoints(cfg, tmp_path):
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=gone)
     assert f'checkpoint not found: {gone}' in message(cfg)
     preflight.check(cfg, 'test')  # what a test overwrites needn't be there
+    preflight.check(Config(cfg.to_dict() | dict(resume=True)), 'train')  # nor what a resumed training does
     cfg.test_dataloader.dataset.data_root = str(tmp_path / 'nowhere')
     assert message(cfg, 'test', gone).startswith('checkpoint not found')
     cfg.model.backbone.init_cfg.checkpoint = 'res2net://res2net51'
@@ -272,20 +273,33 @@ def test_a_config_without_a_scope_is_told_so(cfg):
 
 def test_a_start_that_is_hardly_meant():
     cfg = load_config(str(CONFIGS / 'faster_rcnn_r2n50_fpn_coco.py'))
-    assert list(doubts(cfg, resumed=False)) == []
+    (doubt,) = doubts(cfg)
+    assert doubt == (
+        'an iteration learns from 2 images, and the config says that its learning rate is for 16 '
+        '(auto_scale_lr.base_batch_size): --auto-scale-lr adapts it'
+    )
+    for cure in (dict(resume=True), dict(auto_scale_lr=dict(enable=True, base_batch_size=16))):
+        assert list(doubts(Config(cfg.to_dict() | cure))) == []
+    cfg.optim_wrapper.accumulative_counts = 8
+    assert list(doubts(cfg)) == []
     cfg.model.data_preprocessor.std = [1.0, 1.0, 1.0]
-    (doubt,) = doubts(cfg, resumed=False)
+    (doubt,) = doubts(cfg)
     assert doubt.startswith('res2net://res2net50_26w_4s expects ') and 'std is [1.0, 1.0, 1.0]' in doubt
     cfg.model.data_preprocessor.std = [1.0] * 4  # of other channels nothing is known
-    assert list(doubts(cfg, resumed=False)) == []
+    assert list(doubts(cfg)) == []
     cfg.model.backbone.init_cfg = None
-    (doubt,) = doubts(cfg, resumed=False)
+    (doubt,) = doubts(cfg)
     assert 'by frozen_stages=1, norm_eval=True' in doubt and 'model.backbone.norm_eval=False' in doubt
-    assert list(doubts(cfg, resumed=True)) == []
+    assert list(doubts(Config(cfg.to_dict() | dict(load_from='epoch_1.pth')))) == []
+    cfg.model.backbone.frozen_stages = -1
+    (doubt,) = doubts(cfg)
+    assert doubt.endswith(
+        'by norm_eval=True; to have all learn: --cfg-options model.backbone.norm_eval=False'
+    )
     cfg.model.backbone.update(frozen_stages=None, norm_eval=False)
-    assert list(doubts(cfg, resumed=False)) == []
+    assert list(doubts(cfg)) == []
     cfg.model.backbone.update(frozen_stages=-1)
-    assert list(doubts(cfg, resumed=False)) == []
+    assert list(doubts(cfg)) == []
 
 
 def test_keys_that_a_head_takes_out_itself(tmp_path):

@@ -11,7 +11,9 @@ parser.add_argument('--tta', action='store_true', help="test-time augmentation, 
 parser.add_argument('--no-fuse', action='store_true', help='test the networks as they are trained')
 parser.add_argument('--half', action='store_true', help='compute the networks in float16 (bfloat16 on a CPU)')
 parser.add_argument(
-    '--cuda-graph', action='store_true', help='run the networks as CUDA graphs: for images of a few sizes'
+    '--cuda-graph',
+    action='store_true',
+    help='run the networks as CUDA graphs, on a GPU: for images of a few sizes',
 )
 
 if __name__ == '__main__':

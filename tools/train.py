@@ -15,9 +15,13 @@ parser.add_argument('--amp', action='store_true', help='mixed precision (bfloat1
 parser.add_argument(
     '--channels-last', action='store_true', help='lay out the networks, and their feature maps, channels last'
 )
-parser.add_argument('--compile', action='store_true', help='compile the networks (torch.compile)')
 parser.add_argument(
-    '--cuda-graph', action='store_true', help='run the networks as CUDA graphs: for images of a few sizes'
+    '--compile', action='store_true', help='compile the networks (torch.compile), which takes minutes'
+)
+parser.add_argument(
+    '--cuda-graph',
+    action='store_true',
+    help='run the networks as CUDA graphs, on a GPU: for images of a few sizes',
 )
 parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
 

@@ -120,7 +120,8 @@ def _download(url: str, name: str, expected: str | None) -> Path:
         except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: no address at all
             raise CheckpointError(
                 f'could not download {url} ({getattr(error, "reason", error)}). Put the file at {path} '
-                'by hand. To train from scratch: init_cfg=None (--cfg-options model.backbone.init_cfg=None)'
+                'by hand. To train from scratch: --cfg-options model.backbone.init_cfg=None, and, where the '
+                'config holds them, model.backbone.frozen_stages=-1 model.backbone.norm_eval=False'
             ) from None
     barrier()
     return path

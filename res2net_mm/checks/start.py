@@ -4,28 +4,38 @@ from collections.abc import Iterator
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 
 from ..checkpoints import SCHEME
 
 RGB = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
 
 
-def doubts(cfg: Config, resumed: bool) -> Iterator[str]:
-    """Say what keeps a model from learning, or its pretrained weights from being of use.
+def doubts(cfg: Config) -> Iterator[str]:
+    """Say what keeps a model from learning well, or its pretrained weights from being of use.
 
     Args:
         cfg (Config): The whole config.
-        resumed (bool): Whether the training goes on from a checkpoint.
     """
     backbone = cfg.model.get('backbone') or {}
     init = backbone.get('init_cfg') or {}
-    held = {key: backbone[key] for key in ('frozen_stages', 'norm_eval') if key in backbone}
-    frozen = held.get('frozen_stages') not in (None, -1) or held.get('norm_eval')
-    if frozen and not (init or backbone.get('pretrained') or cfg.model.get('init_cfg') or resumed):
+    learns = dict(frozen_stages=-1, norm_eval=False)
+    held = {key: v for key in learns if (v := backbone.get(key)) not in (None, learns[key])}
+    given = init or backbone.get('pretrained') or cfg.model.get('init_cfg') or cfg.get('load_from')
+    if held and not given:
         yield (
             'the backbone begins with random weights, some of which do not learn by '
             f'{", ".join(f"{key}={value}" for key, value in held.items())}; to have all learn: '
-            '--cfg-options model.backbone.frozen_stages=-1 model.backbone.norm_eval=False'
+            f'--cfg-options {" ".join(f"model.backbone.{key}={learns[key]}" for key in held)}'
+        )
+    scaling = cfg.get('auto_scale_lr') or {}
+    images = (cfg.train_dataloader.get('batch_size') or 0) * get_world_size()
+    images *= cfg.optim_wrapper.get('accumulative_counts', 1)
+    meant = scaling.get('base_batch_size')
+    if images and meant and images != meant and not (scaling.get('enable') or cfg.get('resume')):
+        yield (
+            f'an iteration learns from {images} images, and the config says that its learning rate is for '
+            f'{meant} (auto_scale_lr.base_batch_size): --auto-scale-lr adapts it'
         )
     pretrained = str(init.get('checkpoint')) if isinstance(init, dict) else ''
     std = (cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}).get('std') or ()

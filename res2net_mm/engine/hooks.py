@@ -1,10 +1,12 @@
 """Hooks, and an optimizer wrapper, that mmengine lacks."""
 
+from collections.abc import Callable
 from contextlib import contextmanager
 
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import EMAHook, Hook
+from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -82,12 +84,24 @@ class ChannelsLastHook(Hook):
 
 @HOOKS.register_module()
 class CompileHook(Hook):
-    """Train this package's networks compiled by :func:`torch.compile`, the rest of the model as it is."""
+    """Train this package's networks compiled by :func:`torch.compile`, the rest of the model as it is.
+
+    They are evaluated as they are: for the evaluation's mode and sizes they would be compiled anew.
+    """
 
     def before_train(self, runner: Runner) -> None:
         """Have the networks compile at their first forward."""
+        print_log(
+            '--compile: the first iteration, and one of another size of images, takes minutes', 'current'
+        )
         for network in networks_of(runner.model):
             network.compile()
+            network._compiled_call_impl = in_training(network._compiled_call_impl, network)
+
+
+def in_training(compiled: Callable, network: nn.Module) -> Callable:
+    """How a network is called that is compiled for its training alone."""
+    return lambda *args, **kwargs: (compiled if network.training else network._call_impl)(*args, **kwargs)
 
 
 def networks_of(model: nn.Module) -> list[nn.Module]:

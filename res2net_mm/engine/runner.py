@@ -127,21 +127,23 @@ def train(
     if cfg.get('resume') and not resume:
         resume = cfg.get('load_from') or 'auto'
     checkpoint = None if resume == 'auto' else resume
+    saved = sorted(checkpoints_of(cfg).glob('*.pth'))
+    cfg.resume = bool(checkpoint or resume and saved)
     preflight.check(cfg, 'train', checkpoint, keys=not no_check)
-    if not resume and (saved := sorted(checkpoints_of(cfg).glob('*.pth'))):
+    if not resume and saved:
         raise UserError(
             f'{saved[-1]} is of an earlier training: --resume goes on with it, --work-dir starts another one '
             'elsewhere, and deleting the folder gives it up'
         )
     if not no_check:
         checks.check(cfg, 'train', check_all)
-        for doubt in doubts(cfg, bool(resume or cfg.get('load_from'))) if first_process() else ():
-            print(f'warning: {doubt}', file=sys.stderr)
     held = lock(cfg.work_dir) if first_process() else None  # noqa: F841 - until the process ends
     if resume:
         resume_from(cfg, checkpoint)
     runner = SafeRunner.from_cfg(cfg)
     runner.strict = cfg.resume
+    for doubt in doubts(cfg) if not no_check else ():
+        runner.logger.warning(doubt)
     if channels_last:  # how, not what, it learns: nothing for the config that the run writes down
         runner.register_hook(ChannelsLastHook())
     if compile:

@@ -86,6 +86,11 @@ class SafeRunner(Runner):
         finally:
             self._train_dataloader = config  # where mmengine looks for the batch size
 
+    def _init_model_weights(self) -> None:
+        """Leave a model as it is if a checkpoint is to fill it, whole: initial weights may not be there."""
+        if not self._resume:
+            super()._init_model_weights()
+
     def train(self) -> nn.Module:
         """Train, and end the data workers."""
         try:

@@ -46,6 +46,7 @@ class Boxes:
         """Predict what is in an image."""
         (sample,) = self.inferencer(image, return_datasamples=True)['predictions']
         result = self.inferencer.pred2dict(sample)
+        result['classes'] = [self.classes[i] for i in result['labels']]
         found, scale = sample.pred_instances, max(1, DRAWN // max(image.shape[:2]))
         found.bboxes = found.bboxes * scale
         if 'masks' in found:

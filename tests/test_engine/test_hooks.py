@@ -40,3 +40,16 @@ def test_networks_are_compiled_and_nothing_else(runner, monkeypatch):
     monkeypatch.setattr(nn.Module, 'compile', lambda module: compiled.append(module))
     CompileHook().before_train(runner)
     assert compiled == [runner.model['backbone']]
+
+
+def test_networks_are_compiled_for_their_training_alone(runner, monkeypatch):
+    network, x, calls = runner.model['backbone'], torch.rand(2, 3, 64, 64), []
+    own = network._call_impl
+
+    def compile(module):
+        module._compiled_call_impl = lambda *args: calls.append(args) or own(*args)
+
+    monkeypatch.setattr(nn.Module, 'compile', compile)
+    CompileHook().before_train(runner)
+    assert network.train()(x)[0].requires_grad and len(calls) == 1
+    assert network.eval()(x)[0].requires_grad and len(calls) == 1

@@ -89,7 +89,8 @@ def test_boxes_and_masks(models, device):
     assert isinstance(predictor.inferencer.model.backbone, FusedBackbone)
     prediction = predictor(IMAGE, 0.0)
     assert prediction.picture.shape == (450, 600, 3) and prediction.picture.dtype == np.uint8  # enlarged
-    assert set(prediction.result) == {'bboxes', 'labels', 'scores', 'masks'}
+    assert set(prediction.result) == {'bboxes', 'classes', 'labels', 'scores', 'masks'}
+    assert prediction.result['classes'][0] == predictor.classes[prediction.result['labels'][0]]
     assert prediction.result['masks'][0]['size'] == [90, 120]
     assert np.max(prediction.result['bboxes']) <= 120  # in pixels of the image, not of the picture
     assert len(prediction.found) == len(prediction.result['scores']) == 7

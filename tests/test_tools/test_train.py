@@ -41,9 +41,10 @@ def test_resumes_from_the_last_checkpoint(trained, tiny_config, run, tmp_path):
     (tmp_path / 'run').mkdir()
     (tmp_path / 'run' / 'epoch_1.pth').write_bytes((work_dir / 'epoch_1.pth').read_bytes())
     (tmp_path / 'run' / 'last_checkpoint').write_text(str(tmp_path / 'run' / 'epoch_1.pth'))
+    pretrained = 'model.backbone.init_cfg.type=Pretrained', 'model.backbone.init_cfg.checkpoint=gone.pth'
     result = run('train.py', tiny_config, '--work-dir', tmp_path / 'run', '--resume',
-                 '--cfg-options', 'train_cfg.max_epochs=2')  # fmt: skip
-    assert result.returncode == 0, result.stderr
+                 '--cfg-options', 'train_cfg.max_epochs=2', *pretrained)  # fmt: skip
+    assert result.returncode == 0, result.stderr  # what the checkpoint fills needs no pretrained weights
     assert 'resumed epoch: 1, iter: 3' in result.stdout
     train, _ = read_scalars(tmp_path / 'run')
     assert [r['step'] for r in train] == [4, 5, 6]
