@@ -29,8 +29,8 @@ def doubts(cfg: Config) -> Iterator[str]:
             f'--cfg-options {" ".join(f"model.backbone.{key}={learns[key]}" for key in held)}'
         )
     scaling = cfg.get('auto_scale_lr') or {}
-    images = (cfg.train_dataloader.get('batch_size') or 0) * get_world_size()
-    images *= cfg.optim_wrapper.get('accumulative_counts', 1)
+    images = ((cfg.get('train_dataloader') or {}).get('batch_size') or 0) * get_world_size()
+    images *= (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
     meant = scaling.get('base_batch_size')
     if images and meant and images != meant and not (scaling.get('enable') or cfg.get('resume')):
         yield (
