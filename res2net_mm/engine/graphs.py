@@ -76,7 +76,7 @@ class TrainingGraphs:
         self.call = network._compiled_call_impl or network._call_impl
         self.limit = limit
         self.pending = lambda: None  # gives the forward whose backward is to come
-        self._left = 4 * limit  # captures: a network whose mode changes back and forth would go on with them
+        self._left = 4 * limit  # captures: modes that change back and forth would cost them without end
         self._pairs: dict[tuple, Pair] = {}
         self._seen = set()
         self._state = self._where = None

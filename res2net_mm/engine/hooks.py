@@ -1,6 +1,5 @@
 """Hooks, and an optimizer wrapper, that mmengine lacks."""
 
-from collections.abc import Callable
 from contextlib import contextmanager
 
 import torch
@@ -95,13 +94,18 @@ class CompileHook(Hook):
             '--compile: the first iteration, and one of another size of images, takes minutes', 'current'
         )
         for network in networks_of(runner.model):
-            network.compile()
-            network._compiled_call_impl = in_training(network._compiled_call_impl, network)
+            compile_training(network)
 
 
-def in_training(compiled: Callable, network: nn.Module) -> Callable:
-    """How a network is called that is compiled for its training alone."""
-    return lambda *args, **kwargs: (compiled if network.training else network._call_impl)(*args, **kwargs)
+def compile_training(network: nn.Module) -> None:
+    """Have a network compiled where it trains, and called as it is elsewhere."""
+    network.compile()
+    compiled = network._compiled_call_impl
+
+    def call(*args, **kwargs):
+        return (compiled if network.training else network._call_impl)(*args, **kwargs)
+
+    network._compiled_call_impl = call
 
 
 def networks_of(model: nn.Module) -> list[nn.Module]:

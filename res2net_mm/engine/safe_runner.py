@@ -88,7 +88,7 @@ class SafeRunner(Runner):
 
     def _init_model_weights(self) -> None:
         """Leave a model as it is if a checkpoint is to fill it, whole: initial weights may not be there."""
-        if not self._resume:
+        if not (self._resume and self._load_from):  # without a file mmengine looks for one, and may find none
             super()._init_model_weights()
 
     def train(self) -> nn.Module:

@@ -81,6 +81,19 @@ def test_a_resumed_training_equals_an_uninterrupted_one(case, tmp_path):
             assert cut == ('iter', 5)  # before there was a checkpoint
 
 
+def test_initial_weights_are_left_out_only_where_a_checkpoint_is_to_come(tmp_path):
+    calls = []
+
+    class CountHook(Hook):
+        def before_run(self, runner):
+            runner.model.init_weights = lambda: calls.append(runner.work_dir)
+
+    train_toy(toy_config(tmp_path / 'a'), hooks=[CountHook()])
+    train_toy(toy_config(tmp_path / 'a', train_cfg=dict(by_epoch=True, max_epochs=4)), True, [CountHook()])
+    train_toy(toy_config(tmp_path / 'b', resume=True), hooks=[CountHook()])  # where mmengine finds none
+    assert calls == [str(tmp_path / 'a'), str(tmp_path / 'b')]
+
+
 def test_with_data_workers(tmp_path):
     options = dict(save=ITERATIONS, randomness=dict(seed=1))
     whole = train_toy(toy_config(tmp_path / 'whole', **options))

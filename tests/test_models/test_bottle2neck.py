@@ -44,10 +44,11 @@ def test_last_split_of_a_first_block_is_pooled_at_stride_1_unless_told_otherwise
     ours = randomize(Bottle2neck(256, 64, first=True))
     mmdets = Bottle2neck(256, 64, first=True, pool_at_stride_1=False).eval()
     mmdets.load_state_dict(ours.state_dict())
-    assert mmdets.pool is None and ours.pool is not None
+    assert mmdets.pool is None and torch.equal(ours.pool(x), F.avg_pool2d(x, 3, 1, padding=1))
     assert not torch.allclose(ours(x), mmdets(x))
     # With a stride there is no choice.
-    assert Bottle2neck(256, 64, first=True, stride=2, pool_at_stride_1=False).pool is not None
+    strided = Bottle2neck(256, 64, first=True, stride=2, pool_at_stride_1=False)
+    assert torch.equal(strided.pool(x), F.avg_pool2d(x, 3, 2, padding=1))
 
 
 def test_expansion_is_what_the_block_has():
