@@ -203,10 +203,18 @@ def _describe(dataset, metrics: list = ()) -> dict:
         size = len({info.get('img_id', number) for number, info in enumerate(infos)})
     return dict(
         type=type(dataset).__name__,
+        folder=_folder(dataset),
         images=len(coco.imgs) if coco else size,
         instances=known and len(known.anns),
         classes=len((getattr(dataset, 'metainfo', None) or {}).get('classes') or ()) or None,
     )
+
+
+def _folder(dataset) -> str | None:
+    """The folder of a data set's images, by which sets of one type and size are told apart."""
+    prefix = getattr(dataset, 'data_prefix', None) or {}
+    folders = prefix.values() if isinstance(prefix, dict) else [prefix]
+    return next((folder for folder in (*folders, getattr(dataset, 'data_root', None)) if folder), None)
 
 
 def _numbers(metrics: dict | None) -> dict[str, float | None]:

@@ -45,9 +45,10 @@ def other_tables(runs: list[Run]) -> list[Table]:
 
 
 def _conditions(run: Run) -> tuple[str, ...]:
-    images, boxes = run.data['images'], run.data.get('boxes')
+    images, folder, boxes = run.data['images'], run.data.get('folder'), run.data.get('boxes')
     return (
         run.data['type'],
+        *([folder] if folder else []),
         f'{images:,} image{"s" * (images != 1)}',
         *([f'{boxes} boxes'] if boxes else []),
         *(['test-time augmentation'] if run.record['tta'] else []),

@@ -153,6 +153,8 @@ def _predict(
     total = len(sources) + sum(count - 1 for _, count in videos.values())
     with Progress(console=Console(stderr=True), disable=total <= 3) as progress:
         task = progress.add_task('Predicting', total=total)
+        if not progress.console.is_terminal and not progress.disable:  # a log, where no bar moves
+            progress.console.print(f'predicting {total:,} images and frames')
         for name, source in unique_names(sources).items():
             fps, count = videos.get(source, (None, 1))
             shown = {count * i // FRAMES for i in range(FRAMES)}

@@ -54,32 +54,36 @@ def test_of_a_data_set_of_persons_the_images_are_counted(ann_file):
     metrics = [SimpleNamespace(), SimpleNamespace(coco=coco)]
     described = record._describe(persons, metrics)
     assert (described['images'], described['instances']) == (4, len(coco.anns))
-    assert record._describe(persons) == dict(type='list', images=9, instances=None, classes=None)
+    assert record._describe(persons) == dict(
+        type='list', folder=None, images=9, instances=None, classes=None
+    )
 
 
 def test_of_a_part_of_such_a_data_set_its_own_images_are_counted(ann_file):
     from mmpose.datasets import CocoDataset
     from xtcocotools.coco import COCO
 
-    options = dict(ann_file=ann_file, data_prefix=dict(img=''), pipeline=[], lazy_init=False)
+    options = dict(ann_file=ann_file, data_prefix=dict(img='val2017/'), pipeline=[], lazy_init=False)
     whole = CocoDataset(**options)
     part = CocoDataset(**options, indices=len(whole) - 1)
     images = {part.get_data_info(i)['img_id'] for i in range(len(part))}
     metrics = [SimpleNamespace(coco=COCO(ann_file))]
     described = record._describe(part, metrics)
     assert (described['images'], described['instances']) == (len(images), None)
-    assert record._describe(whole, metrics)['images'] == 4
+    described = record._describe(whole, metrics)
+    assert (described['images'], described['folder']) == (4, 'val2017/')
 
 
 def test_the_data_set_inside_of_one_that_repeats_it():
     class Inner(list):
         metainfo = dict(classes=('cat', 'dog'))
+        data_prefix = dict(img_path='data/pets/images', seg_map_path='data/pets/masks')
 
     class Repeat(list):
         dataset = Inner([1, 2])
 
     described = record._describe(Repeat([1, 2, 1, 2]))
-    assert described == dict(type='Inner', images=4, instances=None, classes=2)
+    assert described == dict(type='Inner', folder='data/pets/images', images=4, instances=None, classes=2)
 
 
 def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

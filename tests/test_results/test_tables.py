@@ -320,6 +320,17 @@ def test_of_other_runs_the_newest_of_a_work_directory_counts():
     assert sorted(row.cells[0].measured for row in table.rows) == [30, 40]
 
 
+def test_data_sets_of_one_type_and_size_are_told_apart_by_their_folders():
+    for folder, value in (('data/cats/', 0.2), ('data/dogs/', 0.3)):
+        data = dict(test=dict(type='CocoDataset', folder=folder, images=7))
+        write_test('work_dirs', 'mine', coco(value), data=data, work_dir=f'work_dirs/{folder}')
+    tables = {table.title: table.rows for table in other_tables(find_runs(['work_dirs'])[0])}
+    assert {title: rows[0].cells[0].measured for title, rows in tables.items()} == {
+        'Other runs: CocoDataset, data/cats/, 7 images, boxes, %': 20,
+        'Other runs: CocoDataset, data/dogs/, 7 images, boxes, %': 30,
+    }
+
+
 def test_other_runs_need_no_training_as_shipped():
     training = make_record(R2N50, options={'optim_wrapper.optimizer.lr': 0.1}, reached=6)
     write_test('work_dirs', R2N50, coco(0.2), images=80, training=training)

@@ -33,7 +33,8 @@ def test_what_training_and_testing_leave(trained, tiny_config, run, tmp_path):
     assert result.returncode == 0, result.stderr
     content = json.loads((tmp_path / 'out' / 'o.json').read_text())
     (table,), (record,) = content['tables'].values(), content['runs'].values()
-    assert table['title'] == 'Other runs: CocoDataset, 3 images, boxes, %' and len(table['numbers']) == 10
+    title = f'Other runs: CocoDataset, {tiny_config.parent}/demo/coco/val2017/, 3 images, boxes, %'
+    assert table['title'] == title and len(table['numbers']) == 10
     assert record['config'] == 'tiny' and record['footnotes'] == []
     (remark,) = content['remarks']
     assert remark == 'warning: work_dirs/old/20250101_000000 is not counted: it has no record.json'
@@ -47,7 +48,7 @@ def test_what_training_and_testing_leave(trained, tiny_config, run, tmp_path):
     result = run('report.py')
     assert result.returncode == 0 and result.stdout == 'Report: report/report.html\n', result.stderr
     page = (tmp_path / 'report' / 'report.html').read_text()
-    assert 'Other runs: CocoDataset, 3 images, boxes, %' in page and '<code>report.py</code>' in page
+    assert title in page and '<code>report.py</code>' in page
     text = (tmp_path / 'report' / 'report.md').read_text()
     (macs,) = re.findall(r'\| tiny \| [^|]+ \| [^|]+ \| ([^|]+) \|\n', text)
     assert 0 < float(macs) < 10
