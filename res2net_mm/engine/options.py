@@ -2,6 +2,7 @@
 
 import os
 from datetime import timedelta
+from functools import cache
 from glob import glob
 from pathlib import Path
 
@@ -106,25 +107,29 @@ def draw(cfg: Config, folder: str) -> None:
 
 
 def name_pictures(runner: Runner, folder: str) -> None:
-    """Call each picture as its image, with as many folders before it as tell it from another one's.
+    """Call each picture as its image, with the folders before it that the test's images don't share.
 
     mmdet has the last of several images of a name overwrite the others', mmseg and mmpretrain add a suffix.
     mmpose, which draws each person, numbers them. mmpretrain takes the channels, BGR, for RGB.
     """
     make_folder(Path(folder))
-    visualizer, taken = runner.visualizer, {}
+    visualizer = runner.visualizer
     preprocessor = getattr(runner.model, 'module', runner.model).data_preprocessor
     method = 'visualize_cls' if hasattr(visualizer, 'visualize_cls') else 'add_datasample'
     draw = getattr(visualizer, method)
+
+    @cache
+    def shared() -> str:  # of all images, in each of several processes
+        dataset = runner.test_dataloader.dataset
+        paths = (dataset.get_data_info(number)['img_path'] for number in range(len(dataset)))
+        return os.path.commonpath({os.path.dirname(os.path.abspath(path)) for path in paths})
 
     def draw_named(*args, data_sample=None, **kwargs):
         if method == 'visualize_cls' and getattr(preprocessor, 'to_rgb', False):
             kwargs['image'] = kwargs['image'][..., ::-1]
         path = data_sample.get('img_path')
         if path:
-            parts = Path(path).parts
-            names = ('_'.join(parts[-count:]).replace('/', '') for count in range(1, len(parts) + 1))
-            name = next(name for name in names if taken.setdefault(name, path) == path)
+            name = os.path.relpath(path, shared()).replace(os.sep, '_')
             kwargs['out_file'] = os.path.abspath(os.path.join(folder, name))
         return draw(*args, data_sample=data_sample, **kwargs)
 

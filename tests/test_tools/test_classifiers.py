@@ -51,7 +51,7 @@ def test_trains_tests_and_begins_a_detector(run, tmp_path):
     result = run('test.py', 'tiny.py', published, '--show-dir', 'shown')
     assert result.returncode == 0, result.stderr[-3000:]
     assert 'accuracy/top1' in result.stdout and len(list((tmp_path / 'shown').iterdir())) == 8
-    blue, _, red = cv2.imread(str(tmp_path / 'shown' / 'light0.jpg'))[-4:].mean((0, 1))
+    blue, _, red = cv2.imread(str(tmp_path / 'shown' / 'light_light0.jpg'))[-4:].mean((0, 1))
     assert red - blue > 20  # mmpretrain alone would draw it bluish
     newest = sorted(path for path in work_dir.glob('*_*') if path.is_dir())[-1]
     record = json.loads((newest / 'record.json').read_text())

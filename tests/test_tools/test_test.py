@@ -56,7 +56,7 @@ test_evaluator = dict(_delete_=True, type='CocoMetric', ann_file='a.json', forma
 """)
     result = run('test.py', 'names.py', work_dir / 'epoch_1.pth', '--show-dir', 'shown')
     assert result.returncode == 0, result.stderr[-3000:]
-    assert {path.name for path in (tmp_path / 'shown').iterdir()} == {'x.jpg', '1_x.jpg', '2_x.jpg'}
+    assert {path.name for path in (tmp_path / 'shown').iterdir()} == {'0_x.jpg', '1_x.jpg', '2_x.jpg'}
     written = tmp_path / 'written/result.bbox.json'
     assert f'Written, not evaluated (format_only): {written}' in result.stdout and written.is_file()
     assert 'no metrics' not in result.stdout and 'OneDL' not in result.stdout
