@@ -2,7 +2,6 @@
 
 import errno
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -46,9 +45,8 @@ def run_tool(main: Callable[[], None], if_interrupted: str = '') -> None:
 
     Args:
         main (Callable): The tool.
-        if_interrupted (str): What to say besides on Ctrl-C and SIGTERM. Default: ''.
+        if_interrupted (str): What to say besides on Ctrl-C. Default: ''.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@
 import argparse
 import os
 import shlex
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -73,6 +74,7 @@ def _is_truth(against: list[str]) -> bool:
 
 def main() -> None:
     args = parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's ends it as Ctrl-C does
     from mmengine.logging import MMLogger
 
     from res2net_mm.visualization.ground_truth import load_ground_truth

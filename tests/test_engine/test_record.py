@@ -54,9 +54,7 @@ def test_of_a_data_set_of_persons_the_images_are_counted(ann_file):
     metrics = [SimpleNamespace(), SimpleNamespace(coco=coco)]
     described = record._describe(persons, metrics)
     assert (described['images'], described['instances']) == (4, len(coco.anns))
-    assert record._describe(persons) == dict(
-        type='list', folder=None, images=9, instances=None, classes=None
-    )
+    assert record._describe(persons) == dict(type='list', folder=None, images=9, instances=None, classes=None)
 
 
 def test_of_a_part_of_such_a_data_set_its_own_images_are_counted(ann_file):

@@ -2,6 +2,11 @@
 
 import base64
 import json
+import os
+import runpy
+import signal
+import sys
+from pathlib import Path
 from urllib.parse import unquote
 
 import cv2
@@ -520,6 +525,16 @@ def test_nothing_is_found_and_a_folder_is_used_again(tmp_path):
     assert len(list((tmp_path / 'out/model').iterdir())) == 6
     parsed = Page(tmp_path / 'out' / 'index.html')
     assert len(parsed.images) == 2 and '; '.join(remarks) in parsed.text
+
+
+def test_the_tool_ends_on_sigterm_as_on_ctrl_c(monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sys, 'argv', ['predict.py', 'config.py', 'x.pth', 'images'])
+    module = 'res2net_mm.visualization.predict'
+    monkeypatch.setattr(f'{module}.find_images', lambda inputs: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        runpy.run_path(str(Path(__file__).parents[2] / 'tools/predict.py'))['main']()
+    signal.signal(signal.SIGTERM, before)
 
 
 def test_a_list_of_instances_names_its_source(models, tmp_path):
