@@ -18,9 +18,10 @@ from torch import nn
 from torch.autograd import forward_ad
 from torch.nn import functional as F
 from torch.nn.modules.module import register_module_forward_hook
+from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from res2net_mm.fused import FusedBackbone, FusedBottle2neck, FusedConv2d, cpu, cuda, fuse
-from res2net_mm.models import Bottle2neck
+from res2net_mm.models import Bottle2neck, Res2Net
 
 every_network = pytest.mark.parametrize('name', NETWORKS)
 
@@ -251,6 +252,76 @@ def test_hooks_of_what_is_replaced_are_gone():
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         fuse(build('DCN'))
+
+
+def with_silu(network):
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.ReLU:
+                setattr(module, name, nn.SiLU())
+    return network
+
+
+@pytest.mark.parametrize('name', ['Res2Net', 'v1b', 'SE', 'DLA', 'Big-Little', 'CIFAR'])
+@pytest.mark.parametrize('where', ['everywhere', 'stem', 'one block'])
+def test_other_activations_are_computed(name, where):
+    network, x = build(name), image()
+    if where == 'everywhere':
+        with_silu(network)
+    elif where == 'stem' and hasattr(network, 'relu'):
+        network.relu = nn.LeakyReLU(0.1)
+    else:
+        next(m for m in network.modules() if isinstance(m, Bottle2neck)).relu = nn.ReLU6()
+    with torch.no_grad():
+        expected = network(x)
+        assert_close(fuse(network)(x), expected)
+
+
+def test_what_a_derived_class_computes_otherwise_stays_as_it_is():
+    class Gray(Res2Net):
+        def forward_stem(self, x):
+            return super().forward_stem(x.expand(-1, 3, -1, -1))
+
+    class Named(Res2Net):
+        def forward(self, x, scale=1):
+            return dict(last=super().forward(scale * x)[-1])
+
+    class Renamed(Res2Net):
+        """Which computes nothing otherwise."""
+
+    small = dict(depth=(1, 1, 1, 1), base_channels=16, stem_channels=16)
+    x = image('', 1, 1, 40, 50)
+    gray = nn.Sequential(randomize(Gray(**small)))
+    with torch.no_grad(), pytest.warns(UserWarning, match='Gray has a forward of its own: it stays'):
+        expected = gray(x)
+        assert isinstance(fuse(gray)[0], Gray)
+        assert_close(gray(x), expected, to=0)
+    named = randomize(Named(**small))
+    with pytest.warns(UserWarning, match='Named has a forward of its own'):
+        assert fuse(named) is named
+    assert named(x.expand(-1, 3, -1, -1), scale=2)['last'].shape == (1, 512, 2, 2)
+    assert isinstance(fuse(Renamed(**small)), FusedBackbone)
+
+
+@pytest.mark.parametrize('make', [
+    partial(prune.l1_unstructured, name='weight', amount=0.5), partial(weight_norm, dim=0),
+    spectral_norm, partial(parametrizations.weight_norm, dim=0),
+])  # fmt: skip
+@pytest.mark.filterwarnings('ignore:.*weight_norm.* is deprecated')
+def test_weights_that_hooks_compute_are_those_that_were_loaded(make):
+    network, trained, x = build('Res2Net'), build('Res2Net'), image()
+    for net in (network, trained):
+        for conv in (net.conv1, net.layer1[0].conv1, net.layer2[0].convs[0]):
+            make(conv)
+    with torch.no_grad():
+        for p in trained.parameters():
+            p.mul_(1.5)
+        expected = trained(x)
+        network.load_state_dict(trained.state_dict())
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            fused = fuse(network)
+        assert_close(fused(x), expected, to=1e-4)
 
 
 @every_network

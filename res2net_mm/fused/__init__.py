@@ -1,11 +1,13 @@
 """The networks fused: the same outputs, to rounding, in less time and without training."""
 
+import warnings
+
 import torch
 from torch import nn
 
 from ..models.backbone import Backbone
 from .conv import FusedConv2d
-from .network import FusedBackbone, FusedBottle2neck
+from .network import FusedBackbone, FusedBottle2neck, can_fuse
 
 __all__ = ['FusedBackbone', 'FusedBottle2neck', 'FusedConv2d', 'fuse']
 
@@ -16,7 +18,8 @@ def fuse(model: nn.Module, dtype: torch.dtype | None = None, cuda_graph: bool = 
     BN is folded into the convolutions, which are computed with ReLU and residual in one kernel, channels
     last. On a CPU splits are concatenated in place. On a GPU they are padded to channel counts that suit
     tensor cores, and each is convolved, added and concatenated by one Triton kernel, where Triton runs. What
-    can't be fused (deformable convolutions, GroupNorm, plugins) stays as it is. Parameters no longer learn,
+    can't be fused (deformable convolutions, GroupNorm, plugins, other activations) stays as it is; so does a
+    network of a derived class with a forward of its own, which a warning says. Parameters no longer learn,
     and a state dict is no longer that of a training. Weights change by ``load_state_dict`` or in place under
     ``torch.no_grad()``: changes through ``.data`` or NumPy go unnoticed on a CPU. Hooks are to be registered
     after this; with a forward hook in a network, as with autograd or torch.func, it computes by PyTorch's
@@ -58,7 +61,12 @@ def _replace(
 ) -> nn.Module:
     """Fuse the networks in a module, each once however often it is there."""
     if module not in seen:
-        seen[module] = FusedBackbone(module, cuda_graph) if isinstance(module, Backbone) else module
+        is_network = isinstance(module, Backbone)
+        if is_network and not can_fuse(module):
+            name = type(module).__name__
+            warnings.warn(f'{name} has a forward of its own: it stays as it is, not fused', stacklevel=3)
+            is_network = False
+        seen[module] = FusedBackbone(module, cuda_graph) if is_network else module
         if isinstance(seen[module], FusedBackbone):
             seen[module].to(dtype)
         else:

@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmcv.cnn import is_norm
@@ -103,14 +103,15 @@ def _concatenate(ys: list[Tensor], xs: Sequence[Tensor], whole: Tensor) -> Tenso
 def fuse_children(module: nn.Module) -> None:
     """Fuse all that is in a module: its blocks, and in each Sequential a convolution with what follows it.
 
-    What somebody else wrote stays as it is: plugins, and classes derived from the block or from Sequential.
+    What somebody else wrote stays as it is: plugins, blocks with another activation, and classes derived from
+    the block or from Sequential.
     """
     before = None
     plugins = sum(module.plugins.values(), []) if isinstance(module, Bottle2neck) else ()
     for name, child in list(module.named_children()):
         if name not in plugins:
             fuse_children(child)
-        if type(child) is Bottle2neck:
+        if type(child) is Bottle2neck and type(child.relu) is nn.ReLU:
             # Between two blocks of a stage nobody else has what one gives the other.
             in_stage = type(module) is nn.Sequential and type(before) is Bottle2neck
             setattr(module, name, FusedBottle2neck(child, overwrite=in_stage))
@@ -121,7 +122,7 @@ def fuse_children(module: nn.Module) -> None:
             layers, [*layers[1:], ('', None)], [*layers[2:], ('', None), ('', None)]
         ):
             if norm is not None and is_norm(norm) and can_fold(conv, norm):
-                with_relu = isinstance(relu, nn.ReLU)
+                with_relu = type(relu) is nn.ReLU
                 setattr(module, name, FusedConv2d(conv, norm, with_relu))
                 delattr(module, norm_name)
                 if with_relu:
@@ -132,7 +133,7 @@ class FusedBackbone(nn.Module):
     """A network of fused modules; inputs and outputs are as the network's own.
 
     Args:
-        network (Backbone): Any of this package's networks, whose modules are taken over.
+        network (Backbone): Any of this package's networks (:func:`can_fuse`), whose modules are taken over.
         cuda_graph (bool): Whether it runs as CUDA graphs on a GPU, see :class:`cuda.Graphs`. Default: False.
     """
 
@@ -143,17 +144,24 @@ class FusedBackbone(nn.Module):
             network = copy.deepcopy(network)  # which isn't, where fuse() makes it
         self.in_channels = in_channels(network)
         given = list(network.modules())
+        for module in given:
+            for hook in filter(_makes_weights, module._forward_pre_hooks.values()):
+                hook(module, ())  # after a load the weights are those of the last forward
         fuse_children(network)
         if hasattr(network, 'bn1'):  # the stem of those shaped as ResNet; the last convolution of a deep one
             parent, name = network, 'conv1'
             if isinstance(network.conv1, nn.Sequential):
                 parent, name = network.conv1, list(network.conv1.named_children())[-1][0]
             if can_fold(getattr(parent, name), network.bn1):
-                setattr(parent, name, FusedConv2d(getattr(parent, name), network.bn1, relu=True))
-                network.bn1 = network.relu = nn.Identity()
+                with_relu = type(network.relu) is nn.ReLU
+                setattr(parent, name, FusedConv2d(getattr(parent, name), network.bn1, with_relu))
+                network.bn1 = nn.Identity()
+                if with_relu:
+                    network.relu = nn.Identity()
         inside = set(network.modules())
         names = '_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks'
-        if gone := sum(len(getattr(m, name)) for m in given if m not in inside for name in names):
+        hooks = (getattr(m, name).values() for m in given if m not in inside for name in names)
+        if gone := sum(not _makes_weights(hook) for of_module in hooks for hook in of_module):
             warnings.warn(
                 f'{gone} hooks are gone with the modules that fuse() replaced: register hooks after it',
                 stacklevel=2,
@@ -206,9 +214,20 @@ class FusedBackbone(nn.Module):
         return tuple(_as_given(out, x, copy=replayed) for out in outs)
 
 
+def can_fuse(network: nn.Module) -> bool:
+    """Whether a network is computed as this package's are, and not by methods of a class derived from one."""
+    methods = (getattr(type(network), name, None) for name in ('forward', 'forward_stem', 'forward_stages'))
+    return all(method is None or method.__module__.startswith('res2net_mm.models.') for method in methods)
+
+
 def in_channels(network: Backbone) -> int:
     """Channels of a network's images, or of the feature maps that a stage takes."""
-    return next(p for p in network.parameters() if p.dim() == 4).shape[1]
+    return next(m for m in network.modules() if hasattr(m, 'kernel_size')).in_channels
+
+
+def _makes_weights(hook: Callable) -> bool:
+    """Whether it is a hook of PyTorch's that computes a module's weights: pruning's, or a norm's."""
+    return type(hook).__module__.startswith('torch.nn.utils.')
 
 
 def _as_given(out: Tensor, x: Tensor, copy: bool) -> Tensor:

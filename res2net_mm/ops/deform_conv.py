@@ -152,6 +152,8 @@ def _convolve(
     tensors = _tensors(input, weight, offset, mask, bias)
     with no_autocast(input), _default_stream(input) as outputs:
         outputs.append(torch.ops.torchvision.deform_conv2d(*tensors, *geometry, mask is not None))
+    if offset.is_cpu:
+        outputs[0].masked_fill_(offset.isnan().any(1, keepdim=True), torch.nan)
     return outputs[0]
 
 
@@ -209,4 +211,6 @@ def _tensors(
         mask = offset.new_zeros(len(offset), 0)
     if bias is None:
         bias = weight.new_zeros(len(weight))
+    if offset.is_cpu:  # where torchvision would read memory that isn't its own
+        offset = offset.nan_to_num(0, torch.inf, -torch.inf)
     return as_computed(input, weight, offset, mask, bias, half_on_cuda=True)

@@ -295,6 +295,22 @@ def test_gradients(name):
     assert torch.autograd.gradcheck(function, tensors, fast_mode=False)
 
 
+@pytest.mark.parametrize('name', ['deform_conv', 'modulated_deform_conv'])
+def test_an_offset_that_is_nan_makes_its_outputs_nan(name):
+    function, tensors = CALLS[name]
+    expected = function(*tensors)
+    tensors = [x.clone().requires_grad_() for x in tensors]
+    with torch.no_grad():
+        tensors[1][0, 7, 2, 3] = torch.nan
+        tensors[1][1, 0, 0, 0] = torch.inf
+    out = function(*tensors)
+    assert out[0, :, 2, 3].isnan().all() and out.isnan().sum() == out.shape[1]
+    out, expected = out.flatten(2)[..., 20:], expected.flatten(2)[..., 20:]
+    assert torch.equal(out, expected)
+    out.sum().backward()
+    assert tensors[0].grad.isfinite().all()
+
+
 @pytest.mark.parametrize('needed', [[0], [1], [3], [0, 3]])
 def test_gradients_of_some_of_deform_convs_tensors(needed):
     """mmcv asks for the weight's in a call of its own, or doesn't."""
