@@ -1,6 +1,7 @@
 """What mmengine's training and testing lack: hooks, the record of a run, what ``tools/`` do."""
 
 from .graphs import CudaGraphHook
+from .guard import GuardHook
 from .hooks import ChannelsLastHook, CompileHook, CPUAmpOptimWrapper, CurvesHook, FuseHook
 from .record import RecordHook
 
@@ -11,5 +12,6 @@ __all__ = [
     'CudaGraphHook',
     'CurvesHook',
     'FuseHook',
+    'GuardHook',
     'RecordHook',
 ]

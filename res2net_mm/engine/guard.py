@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 from mmengine.dist import get_world_size
-from mmengine.hooks import EMAHook, Hook
+from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from torch import distributed
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import Interrupted, UserError
 from ..registry import HOOKS
-from .saving import SafeCheckpointHook
+from .saving import save_interrupted
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # what clusters send before they take a machine
 
@@ -102,8 +102,8 @@ class GuardHook(Hook):
 
     def _end(self, runner: Runner, number: int, meta: dict) -> None:
         for hook in runner.hooks:
-            if isinstance(hook, SafeCheckpointHook):
-                path = hook.save_interrupted(runner, meta)
+            if isinstance(hook, CheckpointHook):
+                path = save_interrupted(runner, hook, meta)
                 raise Interrupted(f'{signal.Signals(number).name}: saved {path}; --resume goes on from it')
         raise Interrupted(
             f'{signal.Signals(number).name}: nothing saved, as the config has no CheckpointHook'
@@ -164,5 +164,5 @@ def _agree(news: list, group) -> list:
 
 
 def _last_saved(runner: Runner) -> str:
-    saved = [h.last_ckpt for h in runner.hooks if isinstance(h, SafeCheckpointHook) and h.last_ckpt]
+    saved = [h.last_ckpt for h in runner.hooks if isinstance(h, CheckpointHook) and h.last_ckpt]
     return f'The last good checkpoint is {saved[0]}.' if saved else 'No checkpoint was saved yet.'

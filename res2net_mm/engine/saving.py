@@ -71,12 +71,6 @@ class SafeCheckpointHook(CheckpointHook):
         for name, gradient in checkpoint.get(GRADIENTS, {}).items():
             parameters[name].grad = gradient.to(parameters[name].device)
 
-    def save_interrupted(self, runner: Runner, meta: dict) -> str:
-        """Save a training that ends before its time; return the file's path."""
-        _average_gradients(runner)
-        runner.save_checkpoint(self.out_dir, INTERRUPTED, by_epoch=False, meta=meta)
-        return self._path(INTERRUPTED)
-
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         _average_gradients(runner)
         if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
@@ -116,6 +110,13 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _path(self, name: str) -> str:
         return self.file_backend.join_path(self.out_dir, name)
+
+
+def save_interrupted(runner: Runner, hook: CheckpointHook, meta: dict) -> str:
+    """Save a training that ends before its time, where its hook saves; return the file's path."""
+    _average_gradients(runner)
+    runner.save_checkpoint(hook.out_dir, INTERRUPTED, by_epoch=False, meta=meta)
+    return hook.file_backend.join_path(hook.out_dir, INTERRUPTED)
 
 
 class _Listing:

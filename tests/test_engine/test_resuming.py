@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from torch.utils._pytree import tree_flatten
 from toy import CutHook, toy_config, train_toy
 
@@ -117,6 +118,20 @@ def test_a_signal_saves_and_ends(number, point, tmp_path):
     assert signal.getsignal(number) == before and signal.alarm(0) == 0
     train_toy(toy_config(tmp_path / 'cut', **options), resume=True)
     assert_equal(tmp_path / 'whole', tmp_path / 'cut')
+
+
+def test_a_runner_of_ones_own_is_guarded_too(tmp_path):
+    guard = [dict(type='res2net_mm.GuardHook')]
+    runner = Runner.from_cfg(toy_config(tmp_path, custom_hooks=guard))
+    runner.register_hook(SignalHook(11))
+    with pytest.raises(Interrupted, match='SIGTERM: saved .*interrupted.pth; --resume goes on'):
+        runner.train()
+    config = toy_config(tmp_path, custom_hooks=guard, load_from=f'{tmp_path}/interrupted.pth', resume=True)
+    runner = Runner.from_cfg(config)
+    runner.train()
+    assert last(tmp_path)['meta']['epoch'] == 3
+    with pytest.raises(UserError, match=f'The last good checkpoint is {tmp_path}/b/epoch_1.pth'):
+        Runner.from_cfg(toy_config(tmp_path / 'b', custom_hooks=guard, spoil=[9])).train()
 
 
 @pytest.mark.parametrize('cut', [7, 21])
