@@ -178,6 +178,28 @@ def test_a_whole_model_of_another_project_loads_by_mmengine(names):
     model.load_state_dict(theirs)
 
 
+@pytest.mark.parametrize('names, prefix, said', [
+    (mmdets, 'backbone.', True), (mmdets, '', False), (mmpretrains, 'backbone.', False),
+])  # fmt: skip
+def test_what_mmdets_own_network_computes_otherwise_is_said(
+    names, prefix, said, logged, tmp_path, monkeypatch
+):
+    warned, remark = [], "trained with MMDetection's own Res2Net, which here is pool_at_stride_1=False"
+    monkeypatch.setattr('res2net_mm.checkpoints.naming.print_log', lambda line, *_: warned.append(line))
+    theirs = prefixed(prefix, names(tiny(**V1B).state_dict()))
+    torch.save(theirs, tmp_path / 'file.pth')
+    with pytest.raises(CheckpointError) as error:
+        load_pretrained(Res2Net(**TINY), tmp_path / 'file.pth')
+    assert 'deep_stem=True' in str(error.value) and (remark in str(error.value)) == said
+    load_pretrained(Res2Net(**TINY, **V1B), tmp_path / 'file.pth')
+    assert (remark in logged[0]) == said
+    if prefix:
+        for changed in ({}, dict(pool_at_stride_1=False)):
+            warned.clear()
+            torch.nn.ModuleDict(dict(backbone=Res2Net(**TINY, **V1B, **changed))).load_state_dict(theirs)
+            assert warned == [f'The weights were {remark}'] * (said and not changed)
+
+
 def test_the_aliases_are_the_names_that_the_toolboxes_use():
     mmdet_backbones = pytest.importorskip('mmdet.models.backbones')
     mmpretrain_backbones = pytest.importorskip('mmpretrain.models.backbones')

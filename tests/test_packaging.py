@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -41,6 +42,19 @@ def test_a_wheel_carries_configs_and_tools(wheel):
         assert carried == ours and carried
     index = yaml.safe_load((mim / 'model-index.yml').read_text('utf-8'))
     assert index['Import'] and all((mim / file).is_file() for file in index['Import'])
+
+
+def test_a_source_distribution_can_test_itself(tmp_path):
+    program = 'import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])'
+    subprocess.run([sys.executable, '-c', program, tmp_path], cwd=ROOT, check=True, capture_output=True)
+    with tarfile.open(next(tmp_path.glob('*.tar.gz'))) as archive:
+        carried = {Path(*Path(name).parts[1:]) for name in archive.getnames()}
+    for folder in ('configs', 'demo', 'docs', 'requirements', 'res2net_mm', 'tests', 'tools'):
+        ours = {
+            p.relative_to(ROOT) for p in (ROOT / folder).rglob('*.*') if p.is_file() and p.suffix != '.pyc'
+        }
+        assert ours - carried == {p for p in ours if '.mim' in p.parts} and ours & carried
+    assert {Path(p) for p in ('Makefile', 'model-index.yml', 'CHANGELOG.md', 'LICENSE')} <= carried
 
 
 def test_installing_a_wheel_makes_the_command(wheel, tmp_path):

@@ -1,10 +1,13 @@
 """What a checkpoint holds: the state dict in it, under the authors' names, and of what network it is."""
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from ..models.bottle2neck import Bottle2neck
 from ..registry import FUNCTIONS
 from .integrity import CheckpointError, check_names
 
@@ -13,6 +16,7 @@ from .integrity import CheckpointError, check_names
 # saves: there 'state_dict' is the average, and 'ema_state_dict' is not one of these.
 WRAPPERS = ('state_dict_ema', 'model_ema', 'params_ema', 'ema', 'teacher')
 WRAPPERS += ('state_dict', 'model', 'model_state_dict', 'params', 'net', 'module', 'student')
+OF_MMDET = "trained with MMDetection's own Res2Net, which here is pool_at_stride_1=False"
 MAX_WRAPPERS = 20  # around each other
 ALIASES = [  # (pattern, the authors' name); everything else is called the same everywhere
     (r'\bstem\.([0-6])\.(weight|bias|running_\w+|num_batches\w+)$', r'conv1.\1.\2'),  # mmdet, mmseg
@@ -43,7 +47,7 @@ def find_state_dict(checkpoint, prefix: str = '') -> tuple[dict[str, Tensor], st
 
     Returns:
         tuple[dict[str, Tensor], str, str]: The state dict, what of the prefix is left for its names, and
-        which wrapper was taken where the file has several, as a remark.
+        remarks: which wrapper was taken where the file has several, and whether MMDetection trained it.
 
     Raises:
         CheckpointError: If there is none.
@@ -77,7 +81,16 @@ def find_state_dict(checkpoint, prefix: str = '') -> tuple[dict[str, Tensor], st
             else 'it holds an empty dict'
         )
     remark = f' ({".".join(path)!r} of it was taken; there is prefix={" or ".join(map(repr, others))}, too)'
-    return renamed, prefix, remark if others else ''
+    return renamed, prefix, remark * bool(others) + f' ({OF_MMDET})' * is_of_mmdet(parameters)
+
+
+def is_of_mmdet(names: Mapping[str, Tensor]) -> bool:
+    """Whether parameters are of a model that was trained with MMDetection's own Res2Net.
+
+    Its files of the backbone alone are the authors', which don't differ.
+    """
+    has_stem = any(name.endswith('backbone.stem.7.weight') for name in names)
+    return has_stem and any('.convs.' in name for name in names)
 
 
 def _holds_parameters(value) -> bool:
@@ -105,6 +118,9 @@ def adapt_state_dict(network: nn.Module, state_dict: dict[str, Tensor], prefix: 
     Raises:
         RuntimeError: If the weights are of a fused network.
     """
+    blocks = (block for block in network.modules() if isinstance(block, Bottle2neck))
+    if is_of_mmdet(state_dict) and any(block.pool and block.pool[-1].stride == 1 for block in blocks):
+        print_log(f'The weights were {OF_MMDET}', 'current', logging.WARNING)
     for name in [k for k in state_dict if k.startswith(prefix)]:
         if name.startswith(f'{prefix}network.') and not hasattr(network, 'network'):
             raise RuntimeError('the weights are of a fused network: call fuse() before they are loaded')

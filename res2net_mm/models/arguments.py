@@ -4,7 +4,7 @@ import difflib
 import functools
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from inspect import Parameter
 from numbers import Integral, Real
@@ -17,6 +17,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
 from ..errors import ArgumentTypeError, ArgumentValueError
+from ..registry import FUNCTIONS
 
 LARGEST = 2**16  # beyond it PyTorch's integers overflow, or memory is full before it says anything
 # An annotation, what of Python and NumPy it admits, and its words.
@@ -74,13 +75,13 @@ def checked(block: Mapping[str, Parameter] = MappingProxyType({})) -> Callable:
             del arguments['self']
             if unknown := arguments.keys() - known:
                 name = min(unknown)
-                near = difflib.get_close_matches(name, sorted(known), n=1)
-                hint = f'; did you mean {near[0]!r}?' if near else ''
+                hint = _did_you_mean(name, known)
                 raise ArgumentTypeError(f'{network} got an unexpected argument {name!r}{hint}')
             try:
                 if pretrained is not None:
                     raise ValueError(
-                        f'pretrained={pretrained!r} must be None; the backbone takes init_cfg={PRETRAINED}'
+                        f'pretrained={pretrained!r} must be None, in model and in model.backbone; '
+                        f'the backbone takes init_cfg={PRETRAINED}'
                     )
                 for name, value in arguments.items():
                     arguments[name] = check(name, value, known[name].annotation, known[name].default)
@@ -97,6 +98,11 @@ def checked(block: Mapping[str, Parameter] = MappingProxyType({})) -> Callable:
         return checked_init
 
     return decorate
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f'; did you mean {near[0]!r}?' if near else ''
 
 
 def check(name: str, value: Any, annotation: Any, default: Any = None) -> Any:
@@ -147,3 +153,10 @@ def _check_init_cfg(init_cfg: dict | list[dict]) -> None:
             WEIGHT_INITIALIZERS.build({k: v for k, v in cfg.items() if k != 'override'})
         elif not isinstance(cfg.get('checkpoint'), (str, os.PathLike)):
             raise ValueError(f'init_cfg={init_cfg} has no checkpoint; take {PRETRAINED}')
+        else:
+            known = inspect.signature(FUNCTIONS.get('load_pretrained')).parameters
+            for name, value in cfg.items():
+                if name not in ('type', *known):
+                    raise ValueError(f'init_cfg has no {name!r}{_did_you_mean(name, known)}')
+                if name in ('prefix', 'input_conv', 'partial'):
+                    check(f'init_cfg.{name}', value, known[name].annotation)

@@ -84,12 +84,7 @@ class Res2Net(StagedBackbone):
         **block,
     ):
         super().__init__(norm_eval, zero_init_residual, init_cfg)
-        if style != 'pytorch':
-            raise ValueError(
-                f"style={style!r}: Res2Net has only 'pytorch', whose weights expect RGB images: "
-                'data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], '
-                'bgr_to_rgb=True)'
-            )
+        _check_style(style)
         blocks = blocks_per_stage(depth)
         per_stage = dict(depth=blocks, strides=strides, dilations=dilations)
         if dcn:
@@ -141,6 +136,15 @@ class Res2Net(StagedBackbone):
         return (x, *outs) if self.out_stem else outs
 
 
+def _check_style(style: str) -> None:
+    if style != 'pytorch':
+        raise ValueError(
+            f"style={style!r}: Res2Net has only 'pytorch', whose weights expect RGB images: "
+            'data_preprocessor = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], '
+            'bgr_to_rgb=True)'
+        )
+
+
 def _stem(in_channels: int, channels: int, deep: bool, conv_cfg: dict | None, norm_cfg: dict) -> nn.Module:
     """The stem's convolution, or its three with what is between them; ``bn1`` comes after it."""
 
@@ -170,6 +174,7 @@ class Res2Layer(Backbone):
 
     Args:
         depth (int | tuple[int]): See :class:`Res2Net`. Default: 50.
+        style (str): See :class:`Res2Net`. Default: 'pytorch'.
         stage (int): The stage, counted from 0. Default: 3 (``layer4``).
         stride (int): Its stride. Default: 2.
         dilation (int): Its dilation. Default: 1.
@@ -190,6 +195,7 @@ class Res2Layer(Backbone):
         self,
         depth: int | Sequence[int] = 50,
         *,
+        style: str = 'pytorch',
         stage: int = 3,
         stride: int = 2,
         dilation: int = 1,
@@ -205,6 +211,7 @@ class Res2Layer(Backbone):
         **block,
     ):
         super().__init__(norm_eval, zero_init_residual, init_cfg)
+        _check_style(style)
         blocks = blocks_per_stage(depth)
         if not 0 <= stage < len(blocks):
             raise ValueError(f'stage={stage} is not from 0 to {len(blocks) - 1}')

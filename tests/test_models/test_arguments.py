@@ -95,6 +95,9 @@ def test_each_of_all_wrong_arguments_is_named_or_works():
     assert 200 < check(CASES) < 400
 
 
+WEIGHTS = dict(type='Pretrained', checkpoint='x.pth')
+
+
 @every_backbone
 @pytest.mark.parametrize(
     'given, message',
@@ -114,11 +117,14 @@ def test_each_of_all_wrong_arguments_is_named_or_works():
         (dict(init_cfg=dict(type='Pretrained')), r"has no checkpoint; take dict\(type='Pretrained', check"),
         (dict(init_cfg=[dict(type=PretrainedInit)]), 'has no checkpoint'),
         (dict(init_cfg=dict(type='Pretrained', checkpoint=5)), 'has no checkpoint'),
+        (dict(init_cfg=WEIGHTS | dict(prefx='a')), "init_cfg has no 'prefx'; did you mean 'prefix'"),
+        (dict(init_cfg=WEIGHTS | dict(partial='yes')), "init_cfg.partial='yes' must be True or False"),
+        (dict(init_cfg=WEIGHTS | dict(input_conv=3)), 'init_cfg.input_conv=3 must be a string or None'),
         (dict(init_cfg=dict(type='Kaimng')), 'init_cfg={.type.: .Kaimng.}: .*Kaimng is not in'),
         (dict(init_cfg=dict(type='Kaiming', layr='Conv2d')), "init_cfg=.*argument 'layr'"),
         (
             dict(pretrained='open-mmlab://resnet50_v1c'),
-            r"pretrained='open-mmlab://resnet50_v1c' must be None; .* init_cfg=dict\(type='Pretrained', ",
+            r"pretrained='open-mmlab://resnet50_v1c' must be None, in model .*; .* init_cfg=dict\(type='Pr",
         ),
     ],
 )

@@ -210,6 +210,13 @@ def test_bad_arguments_are_named(arguments, message):
         Res2Net(**arguments)
 
 
+def test_a_single_stage_takes_a_res_layers_style():
+    with torch.device('meta'):
+        Res2Layer(50, stage=3, style='pytorch')
+        with pytest.raises(ValueError, match="^Res2Layer: style='caffe': Res2Net has only 'pytorch'"):
+            Res2Layer(50, stage=3, style='caffe')
+
+
 def test_plugins_of_a_single_stage_are_checked():
     with pytest.raises(ValueError, match="a plugin's stages has 2 entries"):
         Res2Layer(50, stage=3, plugins=[dict(stages=(True, True)), {}])
