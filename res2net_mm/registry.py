@@ -6,20 +6,15 @@ mmengine imports this module by itself when a config says ``type='res2net_mm.X'`
 
 from mmengine import registry as root
 
-MODELS = root.Registry('model', parent=root.MODELS, scope='res2net_mm', locations=['res2net_mm.models'])
-OPTIM_WRAPPERS = root.Registry(
-    'optim_wrapper', parent=root.OPTIM_WRAPPERS, scope='res2net_mm', locations=['res2net_mm.engine']
-)
-FUNCTIONS = root.Registry(
-    'function', parent=root.FUNCTIONS, scope='res2net_mm', locations=['res2net_mm.checkpoints']
-)
-HOOKS = root.Registry('hook', parent=root.HOOKS, scope='res2net_mm', locations=['res2net_mm.engine'])
-DATASETS = root.Registry(
-    'dataset', parent=root.DATASETS, scope='res2net_mm', locations=['res2net_mm.datasets']
-)
-TRANSFORMS = root.Registry(
-    'transform', parent=root.TRANSFORMS, scope='res2net_mm', locations=['res2net_mm.datasets']
-)
-METRICS = root.Registry(
-    'metric', parent=root.METRICS, scope='res2net_mm', locations=['res2net_mm.evaluation']
-)
+
+def _child(parent: root.Registry, location: str) -> root.Registry:
+    return root.Registry(parent.name, parent=parent, scope='res2net_mm', locations=[f'res2net_mm.{location}'])
+
+
+MODELS = _child(root.MODELS, 'models')
+OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')
+FUNCTIONS = _child(root.FUNCTIONS, 'checkpoints')
+HOOKS = _child(root.HOOKS, 'engine')
+DATASETS = _child(root.DATASETS, 'datasets')
+TRANSFORMS = _child(root.TRANSFORMS, 'datasets')
+METRICS = _child(root.METRICS, 'evaluation')
