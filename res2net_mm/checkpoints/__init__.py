@@ -3,7 +3,7 @@
 from .download import RELEASED, SCHEME, address_name, fetch, last_checkpoint, local_rank
 from .integrity import CheckpointError, check_file, check_weights, sha256, write_sha256
 from .loading import load_pretrained
-from .naming import adapt_state_dict, describe, find_state_dict
+from .naming import describe
 from .reading import publish, read_checkpoint, read_training, safe_loading
 from .whole import loading_whole
 
@@ -11,13 +11,11 @@ __all__ = [
     'RELEASED',
     'SCHEME',
     'CheckpointError',
-    'adapt_state_dict',
     'address_name',
     'check_file',
     'check_weights',
     'describe',
     'fetch',
-    'find_state_dict',
     'last_checkpoint',
     'load_pretrained',
     'loading_whole',
