@@ -75,15 +75,7 @@ def find_runs(paths: list[str | Path]) -> tuple[list[Run], list[str]]:
         try:
             if run := read_run(folder):
                 runs.setdefault(file.resolve(), run)
-        except (
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            OSError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except Exception as error:  # whatever a damaged record leads to
             problems.append(f"{folder}: its record can't be read ({type(error).__name__}: {error})")
     return sorted(runs.values(), key=lambda run: (run.finished, run.record['started'])), problems
 
