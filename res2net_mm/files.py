@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and folders that are walked once."""
 
 import contextlib
 import errno
@@ -31,6 +31,18 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from None
+
+
+def walk(path: str | Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Walk a folder as :func:`os.walk` does, in order, also behind links, each folder once."""
+    seen = set()
+    for folder, folders, files in os.walk(path, followlinks=True):
+        folders.sort()
+        if os.path.realpath(folder) in seen:  # a link in a circle
+            folders.clear()
+        else:
+            yield Path(folder), folders, files
+        seen.add(os.path.realpath(folder))
 
 
 def _sync(path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from ..errors import UserError
+from ..files import walk
 
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 SPLITS = ('train', 'val', 'test')
@@ -143,19 +144,14 @@ class Folder:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    seen = set()
-    for path, folders, names in os.walk(root, followlinks=True):
-        if os.path.realpath(path) in seen:  # links in a circle
-            folders.clear()
-            continue
-        seen.add(os.path.realpath(path))
+    for path, folders, names in walk(root):
         folders[:] = [
             name
             for name in folders
             if not name.startswith(('.', '__')) and name not in ('work_dirs', 'predictions')
             and f'{name}.py' not in names  # what this tool wrote, beside its config
         ]  # fmt: skip
-        yield Path(path).relative_to(root), folders, [name for name in names if not name.startswith('.')]
+        yield path.relative_to(root), folders, [name for name in names if not name.startswith('.')]
 
 
 def _masks(files: list[Path]) -> list[Path]:

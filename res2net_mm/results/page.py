@@ -10,13 +10,13 @@ from markdown_it import MarkdownIt
 
 from ..config import load_config
 from ..errors import UserError
-from ..files import replacing
+from ..files import replacing, walk
 from ..visualization.gallery import data_uri, to_jpeg, write_html
 from .complexity import complexity
 from .curves import plot_curves
 from .paper_tables import specs
 from .plots import plot_tables
-from .records import Run, walk
+from .records import Run
 from .render import MARKDOWN, markdown
 from .report import collect, no_runs
 from .tables import Table

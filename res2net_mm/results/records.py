@@ -1,11 +1,12 @@
 """What runs recorded of themselves (see :class:`res2net_mm.engine.RecordHook`), read and nothing guessed."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+
+from ..files import walk
 
 
 @dataclass(eq=False)
@@ -85,18 +86,6 @@ def _started(path: str | Path) -> Iterator[Path]:
     for folder, folders, files in walk(path):
         if 'record.json' in files or 'vis_data' in folders:
             yield folder
-
-
-def walk(path: str | Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Walk a folder as :func:`os.walk` does, in order, also behind links, each folder once."""
-    seen = set()
-    for folder, folders, files in os.walk(path, followlinks=True):
-        folders.sort()
-        if os.path.realpath(folder) in seen:  # a link in a circle
-            folders.clear()
-        else:
-            yield Path(folder), folders, files
-        seen.add(os.path.realpath(folder))
 
 
 def read_run(folder: Path) -> Run | None:
