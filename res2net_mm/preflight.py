@@ -113,7 +113,7 @@ def check_names(cfg: Config) -> None:
     for path, node in walk(cfg._cfg_dict):
         name, where = node.get('type'), '.'.join(map(str, path))
         if isinstance(name, str) and REGISTERED.fullmatch(where) and find_registered(name) is None:
-            known = {n for r in registries() for n in (*r.module_dict, *_of(r.parent))}
+            known = {n for registry in registries() for n in registry.module_dict}
             near = nearest(name.rpartition('.')[2], known, most=3)
             unknown.append(f'  {where}.type = {name!r}' + (f'; did you mean {near}?' if near else ''))
         elif where == 'model.backbone' and name in MODELS.module_dict and local_rank() == 0:
@@ -181,10 +181,6 @@ def check_metrics(cfg: Config, mode: str) -> None:
             'FasterCocoMetric needs the package faster-coco-eval: install it, or evaluate by pycocotools:\n'
             '  --cfg-options val_evaluator.type=CocoMetric test_evaluator.type=CocoMetric'
         )
-
-
-def _of(registry) -> dict:
-    return registry.module_dict if registry is not None else {}
 
 
 def check_data(cfg: Config, mode: str) -> None:
