@@ -24,10 +24,8 @@ def missing(name: str) -> Callable:
 
 
 def get_compiler_version() -> str:
-    """What mmcv's ``collect_env`` prints as its compiler."""
+    """What mmcv's ``collect_env`` prints as its compiler, and as the CUDA version of its ops."""
     return "none (torchvision's ops)"
 
 
-def get_compiling_cuda_version() -> str:
-    """What mmcv's ``collect_env`` prints as the CUDA version of its ops."""
-    return "none (torchvision's ops)"
+get_compiling_cuda_version = get_compiler_version
