@@ -2,6 +2,7 @@
 """Test a checkpoint of any of the toolboxes' models: a thin wrapper over mmengine's Runner."""
 
 from res2net_mm.arguments import run_parser
+from res2net_mm.errors import run_tool
 
 parser = run_parser(__doc__)
 parser.add_argument('checkpoint', help='checkpoint file or address')
@@ -16,8 +17,13 @@ parser.add_argument(
     help='run the networks as CUDA graphs, on a GPU: for images of a few sizes',
 )
 
-if __name__ == '__main__':
+
+def main() -> None:
     arguments = vars(parser.parse_args())
     from res2net_mm.engine import runner  # takes seconds, which --help doesn't
 
     runner.main(runner.test, **arguments)
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -2,6 +2,7 @@
 """Train a model of any of the toolboxes: a thin wrapper over mmengine's Runner."""
 
 from res2net_mm.arguments import run_parser
+from res2net_mm.errors import run_tool
 
 parser = run_parser(__doc__)
 parser.add_argument(
@@ -25,8 +26,13 @@ parser.add_argument(
 )
 parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
 
-if __name__ == '__main__':
+
+def main() -> None:
     arguments = vars(parser.parse_args())
     from res2net_mm.engine import runner  # takes seconds, which --help doesn't
 
     runner.main(runner.train, **arguments)
+
+
+if __name__ == '__main__':
+    run_tool(main, '; --resume goes on from the last checkpoint, if there is one')

@@ -123,8 +123,8 @@ def start_worker(then: Callable[[int], None] | None, number: int) -> None:
 
 
 @atexit.register
-def _kill_workers() -> None:
-    """End what hangs: at the exit Python would wait for it, as it sends SIGTERM alone."""
+def kill_workers() -> None:
+    """End data workers, also stopped ones: SIGTERM alone, as Python sends it at the exit, is waited for."""
     workers = [child for child in multiprocessing.active_children() if child.daemon]
     if workers:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler raises where a worker is killed

@@ -3,10 +3,8 @@
 import gc
 import logging
 import math
-import multiprocessing
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,10 +18,11 @@ from .. import checks, preflight
 from ..checkpoints import fetch, last_checkpoint, local_rank, read_training, safe_loading
 from ..checks.start import doubts
 from ..config import load_config
-from ..errors import UserError, command, explain
+from ..errors import UserError
 from ..results.metrics import print_metrics
 from . import options
 from .graphs import CudaGraphHook
+from .guard import kill_workers
 from .hooks import ChannelsLastHook, CompileHook, FuseHook
 from .record import RecordHook
 from .safe_runner import SafeRunner
@@ -36,12 +35,12 @@ def main(
     work_dir: str | None,
     launcher: str,
     cfg_options: dict | None,
-    local_rank: int | None,
     **arguments,
 ) -> None:
-    """Call :func:`train` or :func:`test`; errors that are the user's to mend are shown as messages."""
-    if local_rank is not None:
-        os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    """Call :func:`train` or :func:`test`; of several processes' errors of the user, one is raised."""
+    number = arguments.pop('local_rank')
+    if number is not None:
+        os.environ.setdefault('LOCAL_RANK', str(number))
     # faster-coco-eval logs the table that pycocotools prints.
     coco = logging.getLogger('faster_coco_eval')
     coco.setLevel(logging.INFO)
@@ -54,32 +53,19 @@ def main(
             # collected yet still holds the group.
             gc.collect()
             torch.distributed.destroy_process_group()
-    except UserError as error:
-        _leave(f'{Path(sys.argv[0]).name}: error: {error}', error.code)
-    except (RuntimeError, OSError) as error:
-        known = explain(error)
-        if known is None:
-            raise
-        _leave(f'{Path(sys.argv[0]).name}: error: {known}', UserError.code, always=True)
-    except (KeyboardInterrupt, SyntaxError) as error:
-        # mmengine's formatter of configs turns one into the other.
-        if isinstance(error, SyntaxError) and not _was_interrupted(error):
-            raise
-        go_on = f'; {command("train")} --resume goes on from the last checkpoint, if there is one'
-        _leave('\ninterrupted' + go_on * (run is train), 130)
+    except BaseException as error:
+        kill_workers()
+        # mmengine's formatter of configs turns a KeyboardInterrupt into a SyntaxError.
+        interrupted = isinstance(error, (KeyboardInterrupt, SyntaxError)) and _was_interrupted(error)
+        if local_rank() and (interrupted or isinstance(error, UserError)):
+            sys.exit(130 if interrupted else error.code)
+        if interrupted:
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _was_interrupted(error: BaseException | None) -> bool:
     return error is not None and (isinstance(error, KeyboardInterrupt) or _was_interrupted(error.__context__))
-
-
-def _leave(message: str, code: int, always: bool = False) -> None:
-    if always or local_rank() == 0:
-        print(message, file=sys.stderr, flush=True)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler raises where a worker is killed
-    for child in multiprocessing.active_children():
-        child.kill()  # a stopped data worker would be waited for without end
-    sys.exit(code)
 
 
 def prepare(config: str, work_dir: str | None, launcher: str, cfg_options: dict | None) -> Config:

@@ -1,6 +1,7 @@
 """Trainings that are cut off: nothing is lost, and going on gives what not stopping would have given."""
 
 import json
+import logging
 import os
 import signal
 from pathlib import Path
@@ -215,15 +216,28 @@ def test_another_batch_size_is_said(tmp_path):
     assert '5 images per iteration, 3 before the training was cut off' in log.read_text()
 
 
-def test_an_interruption_that_a_formatter_swallowed_is_one():
-    try:
+def test_an_interruption_that_a_formatter_swallowed_is_one(monkeypatch):
+    def swallowed(cfg, **_):
         try:
             raise KeyboardInterrupt
         except KeyboardInterrupt:
             raise SyntaxError('Failed to format the config file')  # noqa: B904
-    except SyntaxError as error:
-        assert tools._was_interrupted(error)
-    assert not tools._was_interrupted(SyntaxError('x'))
+
+    def wrong(cfg, **_):
+        raise SyntaxError('x')
+
+    def train(run):
+        tools.main(run, 'x.py', None, 'none', None, local_rank=None)
+
+    monkeypatch.setattr(tools, 'prepare', lambda *_: None)
+    monkeypatch.setattr(logging.getLogger('faster_coco_eval'), 'handlers', [])
+    with pytest.raises(KeyboardInterrupt):
+        train(swallowed)
+    with pytest.raises(SyntaxError, match='x'):
+        train(wrong)
+    monkeypatch.setenv('LOCAL_RANK', '1')  # of several processes the first says it
+    with pytest.raises(SystemExit, match='130'):
+        train(swallowed)
 
 
 def test_the_last_checkpoint_of_a_moved_folder(tmp_path):
