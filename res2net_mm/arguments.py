@@ -24,6 +24,12 @@ def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, action=_Set, nargs=0, default=argparse.SUPPRESS, help=text)
 
 
+def add_cfg_options(parser: argparse.ArgumentParser, changed: str = 'the config') -> None:
+    """Give a tool's parser ``--cfg-options``."""
+    text = f'change {changed}, such as model.backbone.depth=101'
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='K=V', help=text)
+
+
 def run_parser(description: str) -> argparse.ArgumentParser:
     """What ``tools/train.py`` and ``tools/test.py`` both take."""
     parser = argparse.ArgumentParser(description=description)
@@ -32,13 +38,7 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='K=V',
-        help='change the config, such as model.backbone.depth=101 train_dataloader.batch_size=4',
-    )
+    add_cfg_options(parser)
     parser.add_argument(
         '--no-check', action='store_true', help='look neither through the data nor for unknown keys first'
     )

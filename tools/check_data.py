@@ -4,7 +4,7 @@
 import argparse
 import sys
 
-from res2net_mm.cfg_options import CfgOptions
+from res2net_mm.arguments import add_cfg_options
 from res2net_mm.checks.contents import report
 from res2net_mm.checks.decoding import look_closely
 from res2net_mm.config import load_config
@@ -14,9 +14,7 @@ from res2net_mm.errors import run_tool
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file, or res2net_mm::NAME.py for a shipped one')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='K=V', help='change the config'
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 

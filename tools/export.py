@@ -4,8 +4,7 @@
 import argparse
 from pathlib import Path
 
-from res2net_mm.arguments import add_checkpoint_options
-from res2net_mm.cfg_options import CfgOptions
+from res2net_mm.arguments import add_cfg_options, add_checkpoint_options
 from res2net_mm.errors import run_tool
 
 
@@ -18,13 +17,7 @@ def parse_args() -> argparse.Namespace:
         help="a whole model's or a backbone's (the weights of model.backbone.init_cfg)",
     )
     parser.add_argument('out', help='NAME.onnx or NAME.pt2')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='K=V',
-        help='change the config, such as model.backbone.depth=101',
-    )
+    add_cfg_options(parser)
     add_checkpoint_options(parser)
     return parser.parse_args()
 

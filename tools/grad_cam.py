@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from res2net_mm.arguments import add_checkpoint_options
-from res2net_mm.cfg_options import CfgOptions
+from res2net_mm.arguments import add_cfg_options, add_checkpoint_options
 from res2net_mm.checkpoints import safe_loading
 from res2net_mm.config import load_config
 from res2net_mm.errors import UserError, run_tool
@@ -44,9 +43,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', default='grad_cam.png', help='the figure; the maps go beside it, as .npz (%(default)s)'
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='K=V', help='change both configs'
-    )
+    add_cfg_options(parser, 'both configs')
     add_checkpoint_options(parser)
     return parser.parse_args()
 

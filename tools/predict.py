@@ -9,8 +9,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from res2net_mm.arguments import add_checkpoint_options
-from res2net_mm.cfg_options import CfgOptions
+from res2net_mm.arguments import add_cfg_options, add_checkpoint_options
 from res2net_mm.errors import UserError, run_tool
 
 
@@ -53,9 +52,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--half', action='store_true', help='compute the networks in float16 (bfloat16 on a CPU)'
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='K=V', help='change the (first) config'
-    )
+    add_cfg_options(parser, 'the (first) config')
     add_checkpoint_options(parser)
     args = parser.parse_intermixed_args()
     # Inputs may follow --against, too.

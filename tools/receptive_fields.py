@@ -11,7 +11,7 @@ from rich.console import Console
 from torchvision.io import ImageReadMode, read_image
 from torchvision.transforms.functional import center_crop, normalize, resize
 
-from res2net_mm.cfg_options import CfgOptions
+from res2net_mm.arguments import add_cfg_options
 from res2net_mm.config import load_config, unwrap
 from res2net_mm.errors import UserError, run_tool
 from res2net_mm.files import replacing
@@ -42,9 +42,7 @@ def parse_args() -> argparse.Namespace:
         help='real images, of the first of which the responses are drawn, too (random input)',
     )
     parser.add_argument('--out', default='receptive_fields.png', help='the figure (%(default)s)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='K=V', help='change the config'
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
