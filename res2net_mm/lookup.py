@@ -34,6 +34,11 @@ def parameters(taker) -> set[str] | None:
     return None
 
 
+def class_name(kind: str | type | None) -> str:
+    """The name, without a scope, of the class that is a config's ``type``."""
+    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
+
+
 def registries() -> list[Registry]:
     """All registries of the current default scope and of mmengine, with all that they register.
 

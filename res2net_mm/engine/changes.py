@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..config import unwrap
+from ..lookup import class_name
 from .options import as_list, use_tta
 
 # Keys that change neither what is computed nor what is learned. The batch size is of one process; images per
@@ -83,17 +84,13 @@ def _plain(value, key: str = ''):
         inner = {str(k): _plain(v, key if key in FILES else k) for k, v in value.items() if k not in IGNORED}
         return {k: v for k, v in inner.items() if v is not None}
     if isinstance(value, (list, tuple)):
-        return [_plain(v, key) for v in value if not (isinstance(v, dict) and _type(v) in WRITERS)] or None
+        kept = [v for v in value if not (isinstance(v, dict) and class_name(v.get('type')) in WRITERS)]
+        return [_plain(v, key) for v in kept] or None
     if isinstance(value, type):
         return value.__name__
     if isinstance(value, str):
         return Path(value).name if key in FILES else EQUAL.get(value, value)
     return value
-
-
-def _type(node: dict) -> str:
-    kind = node.get('type')
-    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
 
 
 def _compare(ours, theirs, path: tuple[str, ...] = ()) -> Iterator[tuple]:

@@ -14,6 +14,7 @@ from .. import preflight
 from ..config import unwrap
 from ..errors import UserError
 from ..files import make_folder
+from ..lookup import class_name
 
 # What each toolbox's default_hooks.visualization is to be told, and what it calls the folder.
 DRAWING = {
@@ -44,8 +45,7 @@ def use_gloo(cfg: Config) -> None:
 
 def optim_wrapper_of(cfg: Config) -> str:
     """The name of a config's optimizer wrapper."""
-    kind = (cfg.get('optim_wrapper') or {}).get('type', 'OptimWrapper')
-    return getattr(kind, '__name__', kind)  # a class, in a config that imports it
+    return class_name((cfg.get('optim_wrapper') or {}).get('type', 'OptimWrapper'))
 
 
 def use_amp(cfg: Config) -> None:

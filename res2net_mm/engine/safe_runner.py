@@ -15,6 +15,7 @@ from ..checkpoints import loading_whole, write_sha256
 from ..datasets.images import SkippedImagesHook, name_bad_images, skipped_file
 from ..errors import UserError
 from ..files import replacing
+from ..lookup import class_name
 from .guard import GuardHook, start_worker
 from .repeatable import NumberedBatchSampler, ResumableEpochLoop, SeedHook, load_seeded
 from .saving import MissedEvaluationHook, SafeCheckpointHook
@@ -40,7 +41,7 @@ class SafeRunner(Runner):
         """Register a config's hooks and this package's."""
         default_hooks = dict(default_hooks or {})
         saving = default_hooks.setdefault('checkpoint', dict(type=CheckpointHook))
-        if isinstance(saving, dict) and _name(saving.get('type')) == 'CheckpointHook':
+        if isinstance(saving, dict) and class_name(saving.get('type')) == 'CheckpointHook':
             default_hooks['checkpoint'] = dict(saving, type=SafeCheckpointHook)
         super().register_hooks(default_hooks, custom_hooks)
         for kind in (GuardHook, SeedHook, MissedEvaluationHook, SkippedImagesHook):
@@ -68,7 +69,7 @@ class SafeRunner(Runner):
         if isinstance(loop, BaseLoop) or not isinstance(config, dict):
             return super().build_train_loop(loop)
         loop, loader = dict(loop), dict(config)
-        kind = _name(
+        kind = class_name(
             loop.get('type', 'EpochBasedTrainLoop' if loop.get('by_epoch') else 'IterBasedTrainLoop')
         )
         if kind == 'EpochBasedTrainLoop':
@@ -156,8 +157,3 @@ class SafeRunner(Runner):
         """
         with loading_whole(filename) if strict or self.strict else nullcontext():
             return super().load_checkpoint(filename, map_location, **kwargs)
-
-
-def _name(kind: str | type | None) -> str:
-    """A registered class's name, without a scope."""
-    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
