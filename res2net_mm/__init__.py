@@ -1,6 +1,7 @@
 """Res2Net for OpenMMLab's toolboxes."""
 
 import os
+import sys
 from importlib.util import find_spec
 
 __version__ = '0.1.0'
@@ -19,7 +20,7 @@ if _missing:
     )
 
 from .config import resolve_names  # noqa: E402
-from .toolboxes import provide_ops  # noqa: E402
+from .toolboxes import OpsFinder  # noqa: E402
 
-provide_ops()
+sys.meta_path.append(OpsFinder())
 resolve_names()

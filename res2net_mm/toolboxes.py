@@ -3,7 +3,6 @@
 import importlib
 import io
 import re
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -41,11 +40,6 @@ class OpsFinder(MetaPathFinder):
         if fullname == 'mmcv._ext':
             return spec_from_file_location(fullname, Path(__file__).with_name('ops') / 'ext.py')
         return None
-
-
-def provide_ops() -> None:
-    """Give an mmcv without compiled ops those of :mod:`res2net_mm.ops`."""
-    sys.meta_path.append(OpsFinder())
 
 
 @contextmanager
