@@ -7,6 +7,8 @@ import sys
 from dataset_converters.layouts import LAYOUTS
 from dataset_converters.prepare import main
 
+from res2net_mm.errors import run_tool
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -22,4 +24,4 @@ def parse_args() -> argparse.Namespace:
 
 if __name__ == '__main__':
     args = parse_args()
-    sys.exit(main(LAYOUTS[args.data], args.root, args.archives, args.workers))
+    run_tool(lambda: sys.exit(main(LAYOUTS[args.data], args.root, args.archives, args.workers)))

@@ -402,9 +402,6 @@ def main(layout: Layout, root: str | None, archives: str | None, workers: int | 
     root, archives = Path(root or layout.root), Path(archives) if archives else None
     try:
         state = prepare(layout, root, archives, workers)
-    except UserError as error:
-        print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
-        return 2
     except SystemExit:
         print(f'{Path(sys.argv[0]).name}: interrupted; run it again to go on', file=sys.stderr)
         raise
