@@ -28,7 +28,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from res2net_mm.engine.graphs import TrainingGraphs
 from res2net_mm.errors import UserError, run_tool
-from res2net_mm.files import replacing
+from res2net_mm.files import make_folder, replacing
 from res2net_mm.fused import FusedConv2d, fuse
 from res2net_mm.fused.cuda import Graphs
 
@@ -310,25 +310,21 @@ def check(options: argparse.Namespace) -> None:
     for option, names in (('shapes', BENCHMARKS), ('plots', PLOTTED)):
         if getattr(options, option) and not set(names) & set(options.benchmarks):
             raise UserError(f'--{option} is for {", ".join(names)}, not for {", ".join(options.benchmarks)}')
-    for option in ('json', 'plots'):
-        path = getattr(options, option)
+    if options.json and Path(options.json).is_dir():
+        raise UserError(f'--json {options.json} is a folder, not a file')
+    folders = dict(json=options.json and Path(options.json).parent, plots=options.plots)
+    for option, folder in folders.items():
         try:
-            if path and option == 'json' and Path(path).is_dir():
-                raise UserError(f'--json {path} is a folder, not a file')
-            if path:
-                folder = Path(path) if option == 'plots' else Path(path).parent
-                folder.mkdir(parents=True, exist_ok=True)
+            if folder:
+                make_folder(Path(folder))
                 tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
+            path = getattr(options, option)
             raise UserError(f'--{option} {path} cannot be written: {error.strerror}') from None
-    for n, _, height, width in (
-        (options.shapes or [])
-        if any(BENCHMARKS[b].training for b in options.benchmarks if b in BENCHMARKS)
-        else ()
-    ):
+    training = any(BENCHMARKS[b].training for b in options.benchmarks if b in BENCHMARKS)
+    for n, _, height, width in (options.shapes or []) if training else []:
         if n == 1 and max(height, width) <= 32:
-            text = 'BN cannot learn from the one pixel that the last stage has'
-            raise UserError(f'{n}x{height}x{width}: {text}')
+            raise UserError(f'1x{height}x{width}: BN cannot learn from the one pixel that the last stage has')
     for name in benchmark_jobs.FOLDERS.keys() & set(options.benchmarks):
         benchmark_jobs.check(name)
 
