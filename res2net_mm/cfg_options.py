@@ -3,9 +3,7 @@
 import argparse
 import re
 
-from mmengine.config import Config, DictAction
-
-from .errors import UserError
+from mmengine.config import DictAction
 
 BRACKETS = {'(': ')', '[': ']', '{': '}'}
 QUOTED = re.compile(r"""(['"])(.*?)\1(?!\w)""", re.DOTALL)  # the apostrophe of 'it's' doesn't end it
@@ -31,19 +29,6 @@ class CfgOptions(argparse.Action):
                     'with commas, brackets or quotes, write the rest in a config',
                 ) from None
         setattr(namespace, self.dest, options)
-
-
-def check_value(cfg: Config, key: str, value) -> None:
-    """Check that a number of the config isn't replaced by a word.
-
-    Raises:
-        UserError: If it is, showing both.
-    """
-    old = cfg._cfg_dict
-    for part in key.split('.'):
-        old = old[int(part)] if isinstance(old, (list, tuple)) else (old or {}).get(part)
-    if isinstance(value, str) and isinstance(old, (int, float)) and not isinstance(old, bool):
-        raise UserError(f'--cfg-options {key}={value}: it must be a number, such as {old}')
 
 
 def read_value(text: str):

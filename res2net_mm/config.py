@@ -16,7 +16,6 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DefaultScope
 from mmengine.utils import is_installed
 
-from .cfg_options import check_value
 from .errors import UserError
 from .lookup import find_registered, nearest, parameters
 from .toolboxes import how_to_install, importing
@@ -86,8 +85,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
     options = dict(sorted((options or {}).items(), key=lambda item: not item[0].endswith('.type')))
     with DefaultScope.overwrite_default_scope(scope):
         for key, value in options.items():
-            check_option(cfg, key)
-            check_value(cfg, key, value)
+            check_option(cfg, key, value)
             cfg.merge_from_dict({key: value})
     _start_alike(cfg, options)
     return cfg
@@ -219,14 +217,14 @@ def unwrap(dataset):
     return dataset if inner is None else unwrap(inner)
 
 
-def check_option(cfg: Config, option: str) -> None:
-    """Check that a dotted key is in the config, or that the class it belongs to takes it.
+def check_option(cfg: Config, option: str, value=None) -> None:
+    """Check that a dotted key is in the config, or that the class it belongs to takes it; and the value.
 
     Of dicts that belong to no class only misspellings are noticed. Where the key is inside of something that
     is None, that becomes a dict: mmengine merges none into None.
 
     Raises:
-        UserError: Naming the first unknown part and what comes nearest to it.
+        UserError: Naming the first unknown part and what comes nearest to it, or a word in a number's place.
     """
     node, parent, done = cfg._cfg_dict, None, []
     for part in option.split('.'):
@@ -262,6 +260,8 @@ def check_option(cfg: Config, option: str) -> None:
         else:
             raise UserError(f'--cfg-options {option}: {".".join(done)} is {node!r}, which has no {part!r}')
         done.append(part)
+    if isinstance(value, str) and isinstance(node, (int, float)) and not isinstance(node, bool):
+        raise UserError(f'--cfg-options {option}={value}: it must be a number, such as {node}')
 
 
 def accepted(node: dict, path: list[str]) -> set[str] | None:
