@@ -32,6 +32,11 @@ def assert_close(outs: Tensor | Iterable[Tensor], expected: Tensor | Iterable[Te
         torch.testing.assert_close(a, b, **tolerances)
 
 
+def image(*size: int) -> Tensor:
+    """The same random numbers each time, (N, C, H, W)."""
+    return torch.rand(*size, generator=torch.Generator().manual_seed(1))
+
+
 def smooth(module: nn.Module) -> nn.Module:
     """Give a network no ReLU: rounding may change an argument's sign, and with it the gradients."""
     for parent in list(module.modules()):

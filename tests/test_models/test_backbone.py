@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from benchmark import memory
-from helpers import assert_close, on_every_device
+from helpers import assert_close, image, on_every_device
 from torch import nn
 
 from res2net_mm.checkpoints import CheckpointError, load_pretrained
@@ -34,10 +34,6 @@ every_network = pytest.mark.parametrize('network', NETWORKS)
 
 def build(network, **arguments):
     return network(**NETWORKS[network][0], **arguments)
-
-
-def image(*size):
-    return torch.rand(*size, generator=torch.Generator().manual_seed(1))
 
 
 @every_network

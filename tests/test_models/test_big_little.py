@@ -1,6 +1,6 @@
 import pytest
 import torch
-from helpers import assert_close, on_every_device, randomize
+from helpers import assert_close, image, on_every_device, randomize
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -8,10 +8,6 @@ from res2net_mm.models import BLRes2Net
 
 PLAIN = dict(scales=1, base_width=64)  # bL-ResNet
 TINY = dict(depth=(2, 3, 2, 1), base_channels=16, scales=3, base_width=8)
-
-
-def image(*size):
-    return torch.rand(*size, generator=torch.Generator().manual_seed(1))
 
 
 def on_meta(**arguments):

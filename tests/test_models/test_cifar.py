@@ -1,6 +1,6 @@
 import pytest
 import torch
-from helpers import assert_close, on_every_device, randomize
+from helpers import assert_close, image, on_every_device, randomize
 from torch import nn
 from torch.nn import functional as F
 
@@ -20,10 +20,6 @@ SE_RATIO_16 = [  # the table: 26.0, 34.0, 36.9 and 35.1 M
     (dict(scales=6), 37_220_688),
     (dict(groups=8, **RESNEXT), 34_938_256),
 ]
-
-
-def image(*size):
-    return torch.rand(*size, generator=torch.Generator().manual_seed(1))
 
 
 def parameters(**arguments):

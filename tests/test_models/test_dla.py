@@ -1,7 +1,7 @@
 import pytest
 import timm
 import torch
-from helpers import assert_close, on_every_device, randomize
+from helpers import assert_close, image, on_every_device, randomize
 
 from res2net_mm.checkpoints import CheckpointError, describe, load_pretrained
 from res2net_mm.models import Res2Net, Res2NetDLA
@@ -11,10 +11,6 @@ NETWORKS = {  # timm's name: our arguments, parameters in the authors' file, wit
     'dla60_res2next': (dict(base_width=4, groups=8), 17_330_456),
 }
 every_network = pytest.mark.parametrize('name', NETWORKS)
-
-
-def image(*size):
-    return torch.rand(*size, generator=torch.Generator().manual_seed(1))
 
 
 def as_the_authors_have_it(state_dict):

@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 import torchvision
-from helpers import assert_close, each_on_a_cpu, on_every_device, randomize
+from helpers import assert_close, each_on_a_cpu, image, on_every_device, randomize
 from mmengine.model import revert_sync_batchnorm
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
@@ -25,10 +25,6 @@ NETWORKS = {  # timm's name: our arguments, parameters with a 1000-way classifie
     'res2net101d': (dict(depth=101, **V1B), 45_225_920),
 }
 TINY = dict(depth=(1, 1, 1, 2), base_channels=16, stem_channels=16, scales=3, base_width=8)
-
-
-def image(*size):
-    return torch.rand(*size, generator=torch.Generator().manual_seed(1))
 
 
 @each_on_a_cpu('name', NETWORKS, ['res2net50_26w_4s', 'res2net50_14w_8s', 'res2next50', 'res2net50d'])
