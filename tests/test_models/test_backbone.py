@@ -1,11 +1,11 @@
-"""What the networks other than Res2Net, which has its own tests, have in common."""
+"""What the networks have in common."""
 
 import copy
 
 import pytest
 import torch
 from benchmark import memory
-from helpers import assert_close, image, on_every_device
+from helpers import assert_close, image, on_every_device, randomize
 from torch import nn
 
 from res2net_mm.checkpoints import CheckpointError, load_pretrained
@@ -13,6 +13,11 @@ from res2net_mm.models import BLRes2Net, Res2Layer, Res2Net, Res2NetDLA, Res2NeX
 
 SMALL = dict(base_channels=16, scales=3, base_width=8)
 NETWORKS = {  # class: arguments, names of the stem, names of the stages
+    Res2Net: (
+        dict(depth=(2, 1, 1, 2), stem_channels=16, deep_stem=True, avg_down=True, with_se=True, **SMALL),
+        ('conv1', 'bn1'),
+        ('layer1', 'layer2', 'layer3', 'layer4'),
+    ),
     Res2NetDLA: (
         dict(depth=(1, 2, 1, 1), **SMALL),
         ('base_layer', 'level0', 'level1'),
@@ -47,6 +52,37 @@ def test_out_indices(network):
     assert isinstance(outs, tuple) and len(outs) == len(NETWORKS[network][2])
     for a, b in zip(some(x), (outs[0], outs[2]), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize('size', [(64, 96), (75, 98), (33, 1)])
+@pytest.mark.parametrize(
+    'network, channels, stride', [(Res2NetDLA, 32, 4), (BLRes2Net, 64, 4), (Res2NeXtCIFAR, 64, 1)]
+)
+def test_shapes(network, channels, stride, size):
+    for i, out in enumerate(build(network)(image(2, 3, *size))):
+        assert out.shape == (2, channels * 2**i, *(-(-n // (stride * 2**i)) for n in size))
+
+
+@on_every_device
+@pytest.mark.parametrize('size', [(96, 64), (75, 98)])
+@pytest.mark.parametrize(
+    'network, depth, first, rates',
+    [(Res2NetDLA, (1, 1, 2, 2), 2, [1, 1] + [2] * 6), (BLRes2Net, (2, 3, 2, 3), 1, [1, 1] + [2] * 4)],
+)
+def test_at_output_stride_16_it_computes_the_same_more_densely(network, depth, first, rates, size, device):
+    """The strided network's last maps are every second row and column of the dilated one's."""
+    arguments = dict(SMALL, depth=depth)
+    strided = randomize(network(**arguments))
+    dilated = network(**arguments, strides=(first, 2, 2, 1), dilations=(1, 1, 1, 2)).eval()
+    dilated.load_state_dict(strided.state_dict(), strict=True)
+    x = image(2, 3, *size).to(device)
+    with torch.no_grad():
+        outs, expected = dilated.to(device)(x), strided.to(device)(x)
+    assert outs[3].shape[2:] == outs[2].shape[2:] == expected[2].shape[2:]
+    assert_close(outs[2], expected[2], exact=True)
+    assert_close(outs[3][:, :, ::2, ::2], expected[3])
+    last = getattr(dilated, NETWORKS[network][2][-1])
+    assert [m.dilation[0] for m in last.modules() if getattr(m, 'kernel_size', 0) == (3, 3)] == rates
 
 
 @every_network

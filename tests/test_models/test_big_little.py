@@ -31,14 +31,6 @@ def test_size_of_blres2net50():
     assert parameters(on_meta()) == 26_845_561
 
 
-@pytest.mark.parametrize('size', [(64, 96), (75, 98), (33, 1)])
-def test_shapes(size):
-    outs = randomize(BLRes2Net(**TINY))(image(2, 3, *size))
-    assert [tuple(out.shape) for out in outs] == [
-        (2, 64 * 2**i, *(-(-n // 2 ** (i + 2)) for n in size)) for i in range(4)
-    ]
-
-
 def test_alpha_divides_the_little_branch_s_planes_and_beta_its_depth():
     def little(**arguments):
         branch = on_meta(**PLAIN, **arguments).layer3[1].little
@@ -72,23 +64,6 @@ def test_the_branches_are_added_before_the_relu(device):
     assert big.min() < 0 and little.min() < 0
     rows, columns = torch.arange(9) * 5 // 9, torch.arange(11) * 6 // 11  # nearest
     assert_close(module(x), F.relu(little + big[:, :, rows][:, :, :, columns]))
-
-
-@on_every_device
-@pytest.mark.parametrize('size', [(96, 64), (75, 98)])
-def test_at_output_stride_16_it_computes_the_same_more_densely(size, device):
-    """The strided network's last maps are every second row and column of the dilated one's."""
-    arguments = dict(depth=(2, 3, 2, 3), base_channels=16, scales=3, base_width=8)
-    strided = randomize(BLRes2Net(**arguments))
-    dilated = BLRes2Net(**arguments, strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2)).eval()
-    dilated.load_state_dict(strided.state_dict(), strict=True)
-    x = image(2, 3, *size).to(device)
-    with torch.no_grad():
-        outs, expected = dilated.to(device)(x), strided.to(device)(x)
-    assert outs[3].shape[2:] == outs[2].shape[2:] == expected[2].shape[2:]
-    assert_close(outs[2], expected[2], exact=True)
-    assert_close(outs[3][:, :, ::2, ::2], expected[3])
-    assert [block.convs[0].dilation[0] for block in dilated.layer4] == [1, 2, 2]
 
 
 def test_at_output_stride_8():

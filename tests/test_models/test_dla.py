@@ -121,33 +121,6 @@ def test_describe(name):
     assert found == {**arguments, **NETWORKS[name][0], 'type': 'Res2NetDLA', 'base_channels': 64}
 
 
-@pytest.mark.parametrize('size', [(64, 96), (75, 98), (33, 1)])
-def test_shapes(size):
-    network = Res2NetDLA(depth=(1, 2, 3, 1), base_channels=16, scales=3, base_width=8)
-    outs = network(image(2, 3, *size))
-    assert [tuple(out.shape) for out in outs] == [
-        (2, 32 * 2**i, *(-(-n // 2 ** (i + 2)) for n in size)) for i in range(4)
-    ]
-
-
-@on_every_device
-@pytest.mark.parametrize('size', [(96, 64), (75, 98)])
-def test_at_output_stride_16_it_computes_the_same_more_densely(size, device):
-    """The strided network's last maps are every second row and column of the dilated one's."""
-    arguments = dict(depth=(1, 1, 2, 2), base_channels=16, scales=3, base_width=8)
-    strided = randomize(Res2NetDLA(**arguments))
-    dilated = Res2NetDLA(**arguments, strides=(2, 2, 2, 1), dilations=(1, 1, 1, 2)).eval()
-    dilated.load_state_dict(strided.state_dict(), strict=True)
-    x = image(2, 3, *size).to(device)
-    with torch.no_grad():
-        outs, expected = dilated.to(device)(x), strided.to(device)(x)
-    assert outs[3].shape[2:] == outs[2].shape[2:] == expected[2].shape[2:]
-    assert_close(outs[2], expected[2], exact=True)
-    assert_close(outs[3][:, :, ::2, ::2], expected[3])
-    rates = [m.dilation[0] for m in dilated.level5.modules() if getattr(m, 'kernel_size', 0) == (3, 3)]
-    assert rates == [1, 1] + [2] * 6
-
-
 def test_channels_are_those_that_an_fpn_is_given():
     with torch.device('meta'):
         assert [out.shape[1] for out in Res2NetDLA()(torch.empty(1, 3, 64, 64))] == [128, 256, 512, 1024]

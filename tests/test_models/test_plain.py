@@ -226,11 +226,3 @@ def test_mmengines_efficient_conv_bn_eval(name):
     loss(other, x).backward()
     for p, q in zip(network.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(p.grad, q.grad)
-
-
-@pytest.mark.parametrize('name', ['Res2Net', 'v1b', 'dilated', 'DLA', 'Big-Little', 'CIFAR'])
-def test_outputs_are_described_without_running(name):
-    network = build(name)
-    outs = network(image(name))
-    assert network.out_channels == tuple(out.shape[1] for out in outs)
-    assert network.out_strides == tuple(64 // out.shape[2] for out in outs)
