@@ -82,21 +82,9 @@ def test_se_stands_right_before_the_residual_connection(device):
     assert_close(out, F.relu(seen['before'] * gate + x))
 
 
-@pytest.mark.parametrize(
-    'arguments,message',
-    [
-        (dict(scales=0), 'scales=0'),
-        (dict(base_width=0), 'base_width=0'),
-        (dict(groups=0), 'groups=0'),
-        (
-            dict(plugins=[dict(cfg=dict(type='ContextBlock'), position='after_conv4')]),
-            'after_conv4',
-        ),
-    ],
-)
-def test_bad_arguments_are_named(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        Bottle2neck(256, 64, **arguments)
+def test_a_position_of_plugins_that_is_none():
+    with pytest.raises(ValueError, match='after_conv4'):
+        Bottle2neck(256, 64, plugins=[dict(cfg=dict(type='ContextBlock'), position='after_conv4')])
 
 
 def test_plugins_stand_where_they_are_asked_for():
