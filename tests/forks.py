@@ -63,6 +63,11 @@ def run_command(command: list, folder: Path, environment: dict[str, str]) -> sub
     )
 
 
+def run_program(program: str, folder: Path | str = '.', **environment: str) -> subprocess.CompletedProcess:
+    """Run Python's code, as a process of its own from the start."""
+    return run_command([sys.executable, '-c', program], folder, environment)
+
+
 @functools.cache
 def server() -> subprocess.Popen:
     """The process that forks; it ends when this one does."""

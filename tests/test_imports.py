@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from forks import run_command, run_program
 from mmengine.config import Config
 
 ROOT = Path(__file__).parents[1]
@@ -31,19 +32,9 @@ def bare_mmcv(tmp_path_factory):
     return folder
 
 
-def python(program, folder):
-    return subprocess.run(
-        [sys.executable, '-c', program],
-        env={**os.environ, 'PYTHONPATH': str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
 def test_importing_the_package_is_enough(bare_mmcv):
-    assert "No module named 'mmcv._ext'" in python('import mmcv.ops', bare_mmcv).stderr
-    result = python('import res2net_mm\nimport mmdet.models' + SUPPRESS, bare_mmcv)
+    assert "No module named 'mmcv._ext'" in run_program('import mmcv.ops', PYTHONPATH=str(bare_mmcv)).stderr
+    result = run_program('import res2net_mm\nimport mmdet.models' + SUPPRESS, PYTHONPATH=str(bare_mmcv))
     assert result.stdout.split('\n')[-2:] == [f'{bare_mmcv}/mmcv/__init__.py [0, 2]', ''], result.stderr
 
 
@@ -66,16 +57,17 @@ def test_an_environment_made_here_needs_no_import(bare_mmcv, tmp_path):
     """What install.sh does: in any order, in tools that don't know of this package."""
     shutil.copytree(bare_mmcv / 'mmcv', tmp_path / 'mmcv')
     shutil.copy(EXT, tmp_path / 'mmcv' / '_ext.py')
-    result = python('import mmdet.models' + SUPPRESS, tmp_path)
+    result = run_program('import mmdet.models' + SUPPRESS, PYTHONPATH=str(tmp_path))
     assert result.stdout.split('\n')[-2:] == [f'{tmp_path}/mmcv/__init__.py [0, 2]', ''], result.stderr
     program = "from mmcv.utils.env import collect_env; print(collect_env()['MMCV Compiler'])"
-    assert python(program, tmp_path).stdout == "none (torchvision's ops)\n"
+    assert run_program(program, PYTHONPATH=str(tmp_path)).stdout == "none (torchvision's ops)\n"
 
 
 def test_compiled_ops_come_first(bare_mmcv, tmp_path):
     shutil.copytree(bare_mmcv / 'mmcv', tmp_path / 'mmcv')
     (tmp_path / 'mmcv' / '_ext.py').write_text('compiled = True\n')
-    result = python('import res2net_mm\nfrom mmcv import _ext\nprint(_ext.compiled)', tmp_path)
+    program = 'import res2net_mm\nfrom mmcv import _ext\nprint(_ext.compiled)'
+    result = run_program(program, PYTHONPATH=str(tmp_path))
     assert result.stdout.endswith('True\n'), result.stderr
 
 
@@ -83,14 +75,8 @@ def test_compiled_ops_come_first(bare_mmcv, tmp_path):
 def test_a_toolbox_that_does_not_import_says_why(tool, tmp_path):
     (tmp_path / 'imgaug.py').write_text("raise ImportError('imgaug is broken here')\n")
     arguments = [CONFIG] if tool == 'train.py' else [CONFIG, 'epoch_1.pth']
-    result = subprocess.run(
-        [sys.executable, ROOT / 'tools' / tool, *arguments],
-        cwd=tmp_path,
-        env={**os.environ, 'PYTHONPATH': str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    command = [sys.executable, ROOT / 'tools' / tool, *arguments]
+    result = run_command(command, tmp_path, {'PYTHONPATH': str(tmp_path)})
     assert result.returncode == 2 and 'Traceback' not in result.stderr
     assert result.stderr.endswith(
         f'{tool}: error: mmdet is installed, but importing it fails:\n'
@@ -117,7 +103,7 @@ def test_whatever_an_import_raises(file, tmp_path):
         'except errors.UserError as error:\n'
         '    print(error)\n'
     )
-    result = python(program, tmp_path)
+    result = run_program(program, PYTHONPATH=str(tmp_path))
     assert 'box is installed, but importing it fails:\n  TypeError: ' in result.stdout, result.stderr
     assert f'  in {tmp_path}/box/{file}, line ' in result.stdout
 

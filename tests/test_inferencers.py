@@ -1,12 +1,11 @@
 """The toolboxes' inferencers and functions take the shipped configs by name."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from forks import run_program
 from helpers import on_every_device
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -49,7 +48,7 @@ look_up = BaseInferencer._load_model_from_metafile
 cfg, weights = look_up(None, 'res2net_mm::mask_rcnn_r2n50_coco.py')
 print(cfg.model.type, weights)
 """
-    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120)
+    result = run_program(program)
     assert result.stdout == 'MaskRCNN None\n', result.stderr
 
 

@@ -1,5 +1,4 @@
 import re
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -7,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forks import run_command, run_program
 
 ROOT = Path(__file__).parents[1]
 
@@ -14,19 +14,9 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp('wheel')
-    command = [
-        sys.executable,
-        '-m',
-        'pip',
-        'wheel',
-        ROOT,
-        '--no-deps',
-        '--no-build-isolation',
-        '-q',
-        '-w',
-        folder,
-    ]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    command = [sys.executable, '-m', 'pip', 'wheel', ROOT, '-q', '-w', folder]
+    result = run_command([*command, '--no-deps', '--no-build-isolation'], ROOT, {})
+    assert result.returncode == 0, result.stderr
     with zipfile.ZipFile(next(folder.glob('res2net_mm-*.whl'))) as file:
         file.extractall(folder / 'site')
     return folder / 'site'
@@ -60,11 +50,8 @@ def test_a_source_distribution_can_test_itself(tmp_path):
 def test_installing_a_wheel_makes_the_command(wheel, tmp_path):
     (entries,) = wheel.glob('*.dist-info/entry_points.txt')
     assert entries.read_text().split() == ['[console_scripts]', 'res2net-mm', '=', 'res2net_mm.__main__:main']
-    result = subprocess.run(
-        [sys.executable, '-m', 'res2net_mm', 'publish-model', 'no.pth'],
-        cwd=tmp_path, env={'PYTHONPATH': str(wheel)},
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    command = [sys.executable, '-m', 'res2net_mm', 'publish-model', 'no.pth']
+    result = run_command(command, tmp_path, {'PYTHONPATH': str(wheel)})
     assert result.returncode == 2 and result.stderr.startswith('res2net-mm publish-model: error: ')
 
 
@@ -72,16 +59,7 @@ def test_a_wheel_leaves_a_users_own_stack_alone(wheel):
     metadata = next(wheel.glob('*.dist-info/METADATA')).read_text()
     required = re.findall('^Requires-Dist: ([^;\n]*)$', metadata, re.MULTILINE)  # without an extra
     names = {re.match(r'[\w-]+', line)[0] for line in required}
-    assert names == {
-        'torch',
-        'torchvision',
-        'numpy',
-        'markdown-it-py',
-        'matplotlib',
-        'pillow',
-        'pyyaml',
-        'rich',
-    }
+    assert names == set('torch torchvision numpy markdown-it-py matplotlib pillow pyyaml rich'.split())
 
 
 def test_a_wheels_configs_are_bases(wheel, tmp_path):
@@ -90,11 +68,9 @@ def test_a_wheels_configs_are_bases(wheel, tmp_path):
         'import res2net_mm; from mmengine.config import Config; '
         "cfg = Config.fromfile('mine.py'); print(res2net_mm.__file__, cfg.model.backbone.type, cfg.work_dir)"
     )
-    printed = subprocess.run(
-        [sys.executable, '-c', program], cwd=tmp_path, env={'PYTHONPATH': str(wheel)},
-        capture_output=True, text=True, check=True, timeout=120,
-    ).stdout  # fmt: skip
-    assert printed.split()[-3:] == [f'{wheel}/res2net_mm/__init__.py', 'res2net_mm.Res2Net', 'x']
+    printed = run_program(program, tmp_path, PYTHONPATH=str(wheel))
+    expected = [f'{wheel}/res2net_mm/__init__.py', 'res2net_mm.Res2Net', 'x']
+    assert printed.stdout.split()[-3:] == expected, printed.stderr
 
 
 @pytest.mark.parametrize('first', ['res2net_mm', 'mmengine.hub'])
@@ -104,10 +80,7 @@ def test_a_wheels_configs_and_weights_are_found_by_mmengines_hub(wheel, tmp_path
         "cfg = get_config('res2net_mm::imagenet/r2n50_imagenet.py', pretrained=True); "
         "print(cfg.model_path, get_config('res2net_mm::htc_r2n101v1b_coco.py').model.type)"
     )
-    printed = subprocess.run(
-        [sys.executable, '-c', program], cwd=tmp_path, env={'PYTHONPATH': str(wheel)},
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    printed = run_program(program, tmp_path, PYTHONPATH=str(wheel))
     weights, detector = printed.stdout.split()[-2:] or [printed.stderr, '']
     assert weights.endswith('/res2net50_26w_4s-06e79181.pth') and detector == 'HybridTaskCascade', (
         printed.stderr
@@ -119,9 +92,7 @@ def test_a_base_for_tools_that_do_not_import_the_package(tmp_path):
         "_base_ = __import__('res2net_mm') and 'res2net_mm::faster_rcnn_r2n50_coco.py'\n"
     )
     program = "from mmengine.config import Config; print(Config.fromfile('mine.py').model.backbone.type)"
-    printed = subprocess.run(
-        [sys.executable, '-c', program], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
+    printed = run_program(program, tmp_path)
     assert printed.stdout.split()[-1:] == ['res2net_mm.Res2Net'], printed.stderr
 
 
@@ -133,7 +104,7 @@ find_spec = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *a: None if name == '{missing}' else find_spec(name, *a)
 import res2net_mm
 """
-    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120)
+    result = run_program(program)
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith(f'ImportError: res2net_mm needs {missing}: install ')
 
@@ -150,5 +121,5 @@ network = MODELS.build(cfg)
 network.init_weights()
 print(*(tuple(x.shape) for x in network(torch.rand(1, 3, 96, 96))))
 """
-    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120)
+    result = run_program(program)
     assert result.stdout.endswith('(1, 2048, 3, 3)\n'), result.stderr

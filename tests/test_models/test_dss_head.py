@@ -1,13 +1,12 @@
 """DSS's head: its maps by another road, losses, gradients, sizes, the map of a test, and in mmseg's model."""
 
 import copy
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from forks import run_program
 from helpers import assert_close, on_every_device
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import PixelData
@@ -188,7 +187,7 @@ def test_models_import_without_mmseg():
         'from mmengine.registry import MODELS; '
         "print(MODELS.build(dict(type='res2net_mm.DSSHead')).out_channels)"
     )
-    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120)
+    result = run_program(program)
     assert result.stdout.split()[-1:] == ['1'], result.stderr
 
 
