@@ -10,6 +10,7 @@ import json
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -66,6 +67,13 @@ def run_command(command: list, folder: Path, environment: dict[str, str]) -> sub
 def run_program(program: str, folder: Path | str = '.', **environment: str) -> subprocess.CompletedProcess:
     """Run Python's code, as a process of its own from the start."""
     return run_command([sys.executable, '-c', program], folder, environment)
+
+
+def free_port() -> str:
+    """A port for processes to meet at."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return str(s.getsockname()[1])
 
 
 @functools.cache

@@ -6,7 +6,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from test_train import free_port
+from forks import free_port
 
 
 @pytest.fixture

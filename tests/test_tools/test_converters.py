@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archives import encoded, files, picture, run, tar, times
 from dataset_converters import layouts, prepare
 from PIL import Image
 from scipy.io import savemat
@@ -66,18 +67,6 @@ COCO, VOC07, VOC12AUG = map(small, (layouts.COCO, layouts.VOC07, layouts.VOC12AU
 
 
 # ---- archives ------------------------------------------------------------------------------------
-
-
-def encoded(kind, array, palette=None):
-    image, file = Image.fromarray(array), io.BytesIO()
-    if palette:
-        image.putpalette(palette)
-    image.save(file, kind)
-    return file.getvalue()
-
-
-def picture(seed):
-    return encoded('JPEG', np.random.default_rng(seed).integers(0, 256, (16, 24, 3), np.uint8))
 
 
 def mask(seed):
@@ -167,13 +156,11 @@ def write_zip(path, files):
             archive.writestr(name, content)
 
 
-def write_tar(path, files):
-    with tarfile.open(path, 'w:gz' if path.suffix == '.tgz' else 'w') as archive:
-        for name, content in files.items():
-            content = content if isinstance(content, bytes) else content.encode()
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
+def write_archive(path, files):
+    if path.suffix == '.zip':
+        write_zip(path, files)
+    else:
+        path.write_bytes(tar(files, 'w:gz' if path.suffix == '.tgz' else 'w'))
 
 
 @pytest.fixture(scope='session')
@@ -183,8 +170,8 @@ def published(tmp_path_factory):
     contents = {f'{name}.zip': files for name, files in coco_files().items()}
     contents |= {f'{name}.tar': files for name, files in (voc07_files() | voc12_files()).items()}
     contents['benchmark.tgz'] = sbd_files()
-    for name, files in contents.items():
-        (write_zip if name.endswith('.zip') else write_tar)(folder / name, files)
+    for name, members in contents.items():
+        write_archive(folder / name, members)
     (folder / PERSONS).write_text(boxes(COCO_NAMES['val2017'] * 2))
     return folder, contents
 
@@ -208,8 +195,8 @@ def replace(archives, published):
         if isinstance(content, bytes):
             (archives / name).write_bytes(content)
         else:
-            write = write_zip if name.endswith('.zip') else write_tar
-            write(archives / name, {k: v for k, v in (published[1][name] | content).items() if v is not None})
+            changed = {k: v for k, v in (published[1][name] | content).items() if v is not None}
+            write_archive(archives / name, changed)
 
     return replace
 
@@ -217,19 +204,6 @@ def replace(archives, published):
 @pytest.fixture
 def root(tmp_path):
     return tmp_path / 'data'
-
-
-def run(layout, root, archives=None, workers=1):
-    state = prepare.prepare(layout, root, archives, workers)
-    return state.code, '\n'.join(problem.text for problem in state.problems if not problem.optional)
-
-
-def files(folder):
-    return {p.relative_to(folder).as_posix() for p in folder.rglob('*') if p.is_file()}
-
-
-def times(folder):
-    return {path: path.stat().st_mtime_ns for path in folder.rglob('*')}
 
 
 # ---- whole data sets -----------------------------------------------------------------------------

@@ -6,23 +6,18 @@ import hashlib
 import io
 import os
 import pickle
-import signal
-import subprocess
 import sys
-import tarfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from archives import files, messages, picture, run, tar, times
 from dataset_converters import imagenet, layouts, prepare
-from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets
 
 from res2net_mm.errors import UserError
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'prepare_data.py'
 COUNTS = {'n01440764': 4, 'n01443537': 3, 'n02119789': 5}
 IDS = dict(zip((2, 3, 1), COUNTS))  # the published numbers aren't in the order of the names
 TRUTH = [1, 3, 2, 2, 1, 3]
@@ -31,23 +26,6 @@ PLACES = [f'{IDS[number]}/{name}' for number, name in zip(TRUTH, VAL)]
 IMAGENET = dataclasses.replace(layouts.IMAGENET, classes=3, train=12, val=6)
 TRAIN_TAR, VAL_TAR, KIT_TAR = (a.name for a in (imagenet.TRAIN, imagenet.VAL, imagenet.DEVKIT))
 KIT = 'ILSVRC2012_devkit_t12'
-
-
-def picture(seed):
-    array = np.random.default_rng(seed).integers(0, 256, (16, 24, 3), np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(array).save(file, 'JPEG')
-    return file.getvalue()
-
-
-def tar(files, mode='w'):
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode=mode) as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return data.getvalue()
 
 
 def meta(ids=IDS, counts=COUNTS):
@@ -97,24 +75,6 @@ def ready(root, archives):
     for file in (root / KIT / 'data').iterdir():
         file.unlink()
     return root
-
-
-def run(layout, root, archives=None, workers=1):
-    state = prepare.prepare(layout, root, archives, workers)
-    return state.code, '\n'.join(problem.text for problem in state.problems if not problem.optional)
-
-
-def messages(layout, root, archives=None):
-    there, trouble = prepare.report(layout, root, archives, prepare.prepare(layout, root, archives, 1))
-    return '\n'.join(there), '\n'.join(trouble)
-
-
-def files(folder):
-    return {p.relative_to(folder).as_posix() for p in folder.rglob('*') if p.is_file()}
-
-
-def times(folder):
-    return {path: path.stat().st_mtime_ns for path in folder.rglob('*')}
 
 
 # ---- ImageNet, whole -----------------------------------------------------------------------------
@@ -337,31 +297,6 @@ def test_scipy_is_asked_for(root, archives, monkeypatch):
     monkeypatch.setitem(sys.modules, 'scipy.io', None)
     with pytest.raises(UserError, match='pip install scipy'):
         run(IMAGENET, root, archives)
-
-
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_while_unpacking(root, archives, number):
-    good = (archives / TRAIN_TAR).read_bytes()
-    big = tar({'n01440764_2.JPEG': bytes(300 << 20)})
-    (archives / TRAIN_TAR).write_bytes(train(n01440764=big))
-    process = subprocess.Popen(
-        [sys.executable, TOOL, 'imagenet', '--root', root, '--archives', archives, '--workers', '2'],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    for _ in range(6000):
-        if any(name.endswith('.part') for name in files(root / 'train')) or process.poll() is not None:
-            break
-        time.sleep(0.005)
-    os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=20)
-    assert process.returncode == 128 + number and out == ''
-    assert err == 'prepare_data.py: interrupted; run it again to go on\n'
-    assert not [name for name in files(root) if name.endswith('.part')]
-    (archives / TRAIN_TAR).write_bytes(good)
-    assert run(IMAGENET, root, archives) == (0, '')
 
 
 # ---- CIFAR-100 -----------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from forks import run_command
+from forks import free_port, run_command
 
 from res2net_mm.checkpoints import read_checkpoint
 from res2net_mm.engine.saving import find_checkpoint
@@ -59,12 +58,6 @@ def start(tmp_path, tiny_config):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
         process.wait()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return str(s.getsockname()[1])
 
 
 def wait_for(process, text, seconds=120):

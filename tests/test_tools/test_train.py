@@ -1,12 +1,12 @@
 import hashlib
 import os
 import re
-import socket
 import stat
 import sys
 
 import pytest
 import torch
+from forks import free_port
 from helpers import COMPILED_OPS, ENVIRONMENT, GPU
 from mmengine.config import Config
 from test_recorded_runs import records
@@ -18,12 +18,6 @@ from res2net_mm.results.curves import read_scalars
 def dumped(work_dir):
     """The config that a run wrote down."""
     return Config.fromfile(next(work_dir.glob('*.py')))
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return str(s.getsockname()[1])
 
 
 def test_trains_evaluates_and_says_where_things_are(trained):
