@@ -18,6 +18,11 @@ def coco(*values, kind='bbox'):
     return {f'coco/{kind}_{k}': v for k, v in zip((*COCO, *RECALL), values)}
 
 
+def cells(table, *labels):
+    """A row's cells."""
+    return next(row.cells for row in table.rows if row.labels == list(labels))
+
+
 def make_record(name, mode='train', images=5000, reached=None, options=None, resumed=None, **changed):
     """What the hook records of a run of a config, be it shipped or not."""
     cfg = Config.fromfile(shipped_configs().get(name) or shipped_configs()['faster_rcnn_r50_coco'])

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from runs import coco, make_record, write, write_test, write_training
+from runs import cells, coco, make_record, write, write_test, write_training
 
 from res2net_mm.results.other_tables import other_tables
 from res2net_mm.results.paper import paper
@@ -31,10 +31,6 @@ def fill(*names, root='work_dirs'):
     assert not problems
     tables, left_out, _ = paper_tables(runs, names)
     return tables[0] if len(names) == 1 else tables, [f'{run.folder}: {reason}' for run, reason in left_out]
-
-
-def cells(table, *labels):
-    return next(row.cells for row in table.rows if row.labels == list(labels))
 
 
 def measured(table, *labels):

@@ -14,7 +14,7 @@ TINY = dict(depth=(1, 1, 1, 1), base_channels=8, stem_channels=8, base_width=4)
 
 def options(**given):
     defaults = dict(benchmarks=['jobs'], runs=1, threads=1, device='cpu')
-    defaults |= dict(shapes=None, compile=False, json=None, plots=None)
+    defaults |= dict(shapes=None, json=None, plots=None)
     return argparse.Namespace(**{**defaults, **given})
 
 
