@@ -28,7 +28,7 @@ from shapes import KEYPOINTS
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 from torchvision.models.segmentation import DeepLabV3_ResNet50_Weights
 
-from res2net_mm.errors import UserError
+from res2net_mm.errors import UserError, run_tool
 
 VERSION = 3  # to be raised with every change of what is drawn or annotated
 MANIFEST = 'demo.json'
@@ -370,16 +370,11 @@ def main() -> None:
     # Ended by a signal, it should clean up as it does on Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start = time.perf_counter()
-    try:
-        manifest, written = make_demo_data(args.root)
-    except UserError as error:
-        sys.exit(f'make_data.py: error: {error}')
-    except KeyboardInterrupt:
-        sys.exit('make_data.py: interrupted, nothing was written')
+    manifest, written = make_demo_data(args.root)
     print('\n'.join(f'{images:>6,}  {split}' for split, images in manifest['counts'].items()))
     seconds = time.perf_counter() - start
     print(f'written to {args.root} in {seconds:.0f} s' if written else f'{args.root} is complete, left alone')
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main, ', nothing was written')
