@@ -79,17 +79,9 @@ LAYOUTS = {
     'authors': lambda s: with_classifier(s),
     'authors, no classifier': lambda s: s,
     'data parallel': lambda s: prefixed('module.', with_classifier(s)),
-    'state_dict wrapper': lambda s: {
-        'state_dict': with_classifier(s),
-        'epoch': 100,
-        'best_acc1': 78.0,
-    },
+    'state_dict wrapper': lambda s: {'state_dict': with_classifier(s), 'epoch': 100, 'best_acc1': 78.0},
     'wrapped twice': lambda s: {'model': {'state_dict': prefixed('module.', s)}},
-    'timm, EMA beside': lambda s: {
-        'state_dict': trash(s),
-        'state_dict_ema': with_classifier(s),
-        'epoch': 1,
-    },
+    'timm, EMA beside': lambda s: {'state_dict': trash(s), 'state_dict_ema': with_classifier(s), 'epoch': 1},
     'mmpretrain': lambda s: {
         'meta': {'epoch': 100},
         'state_dict': {**prefixed('backbone.', s), 'head.fc.weight': torch.zeros(10, 512)},

@@ -30,14 +30,8 @@ MIXED = 'Expected all tensors to be on the same device'
         (RuntimeError(CUDA.format('out of memory')), 'out of memory: a smaller'),
         (RuntimeError('[x.cc:1] Connection closed by peer [::1]:7'), 'dist_cfg.timeout=SECONDS'),
         (OSError(28, 'No space left on device', 'x.log'), 'No space left on device: x.log'),
-        (
-            RuntimeError('cuDNN error: CUDNN_STATUS_NOT_INITIALIZED'),
-            'NOT_INITIALIZED: mostly',
-        ),
-        (
-            RuntimeError('GET was unable to find an engine to execute this computation'),
-            'a smaller batch',
-        ),
+        (RuntimeError('cuDNN error: CUDNN_STATUS_NOT_INITIALIZED'), 'NOT_INITIALIZED: mostly'),
+        (RuntimeError('GET was unable to find an engine to execute this computation'), 'a smaller batch'),
         (
             RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`'),
             'ALLOC_FAILED: mostly for lack of memory',

@@ -25,10 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file, or res2net_mm::NAME.py for a shipped one')
     parser.add_argument('checkpoint', help='checkpoint file or address')
     parser.add_argument(
-        'inputs',
-        nargs='*',
-        metavar='input',
-        help="image, video, folder, 'images/**/*.jpg', http(s) address",
+        'inputs', nargs='*', metavar='input', help="image, video, folder, 'images/**/*.jpg', http(s) address"
     )
     parser.add_argument(
         '--against',

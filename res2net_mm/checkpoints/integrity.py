@@ -121,14 +121,12 @@ def check_weights(state_dict: Mapping, source: str | os.PathLike = 'it') -> None
 
 def check_names(state_dict: Mapping, source: str | os.PathLike = 'it') -> None:
     """Refuse names that aren't strings, or are of any length."""
+    refused = f'{source} holds no state dict: it has a name'
     for name in state_dict:
-        if not isinstance(name, str) or len(name) > 1000:
-            what = (
-                'of more than 1000 characters'
-                if isinstance(name, str)
-                else f'that is a {type(name).__name__}'
-            )
-            raise CheckpointError(f'{source} holds no state dict: it has a name {what}')
+        if not isinstance(name, str):
+            raise CheckpointError(f'{refused} that is a {type(name).__name__}')
+        if len(name) > 1000:
+            raise CheckpointError(f'{refused} of more than 1000 characters')
 
 
 def damaged(path: str | os.PathLike, why) -> CheckpointError:

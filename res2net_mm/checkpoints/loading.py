@@ -138,10 +138,8 @@ def _double_modulated(module: nn.Module, state_dict: dict[str, Tensor], missing:
         layer, found, _ = name.rpartition('.conv_offset.bias')
         if found and f'{layer}.weight' in state_dict:
             conv = module.get_submodule(layer)
-            points = conv.kernel_size[0] * conv.kernel_size[1]
-            if (
-                conv.conv_offset.out_channels == 3 * conv.deform_groups * points
-            ):  # two offsets and a mask each
+            points = conv.deform_groups * conv.kernel_size[0] * conv.kernel_size[1]
+            if conv.conv_offset.out_channels == 3 * points:  # two offsets and a mask each
                 state_dict[f'{layer}.weight'] = state_dict[f'{layer}.weight'] * 2
 
 

@@ -62,9 +62,8 @@ class Tree(nn.Module):
         self.level_root = level_root
         # ceil_mode: as many rows and columns as the convolutions give, also where the input's number is odd.
         self.pool = nn.MaxPool2d(stride, stride, ceil_mode=True) if stride > 1 else nn.Identity()
-        if (
-            first and stride == 1
-        ):  # as dense as the dilated convolutions, and the same where there was a stride
+        if first and stride == 1:
+            # As dense as the dilated convolutions, and the same where there was a stride.
             self.pool = nn.Sequential(
                 nn.ZeroPad2d((0, first_dilation, 0, first_dilation)),
                 nn.MaxPool2d(2, 1, dilation=first_dilation),

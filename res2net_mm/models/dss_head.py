@@ -65,9 +65,7 @@ class DSSHead(BaseModule):
         means = {f'short{side}_score': 1 / (1 + len(deeper)) for side, deeper in SHORT_CONNECTIONS.items()}
         means['fuse_score'] = 1 / len(in_channels)
         mean_init = [dict(type='Constant', name=name, val=val) for name, val in means.items()]
-        super().__init__(
-            init_cfg or dict(type='Normal', layer='Conv2d', std=0.01, override=mean_init),
-        )
+        super().__init__(init_cfg or dict(type='Normal', layer='Conv2d', std=0.01, override=mean_init))
         self.threshold = threshold
         for side, (c_in, c, k) in enumerate(zip(in_channels, channels, KERNEL_SIZES), 2):
             layers = OrderedDict(

@@ -159,10 +159,7 @@ def _bins(start: Tensor, end: Tensor, bins: int, size: int) -> tuple[Tensor, Ten
     step = ((end - start) / bins)[:, None]
     i = torch.arange(bins + 1, device=start.device)
     edges = i * step + start[:, None]
-    return (
-        edges[:, :-1].floor().long().clamp(0, size),
-        edges[:, 1:].ceil().long().clamp(0, size),
-    )
+    return edges[:, :-1].floor().long().clamp(0, size), edges[:, 1:].ceil().long().clamp(0, size)
 
 
 def roi_pool_backward(

@@ -23,11 +23,7 @@ NETWORKS = {  # class: arguments, names of the stem, names of the stages
         ('base_layer', 'level0', 'level1'),
         ('level2', 'level3', 'level4', 'level5'),
     ),
-    BLRes2Net: (
-        dict(depth=(2, 3, 2, 2), **SMALL),
-        ('conv1',),
-        ('layer1', 'layer2', 'layer3', 'layer4'),
-    ),
+    BLRes2Net: (dict(depth=(2, 3, 2, 2), **SMALL), ('conv1',), ('layer1', 'layer2', 'layer3', 'layer4')),
     Res2NeXtCIFAR: (
         dict(depth=(2, 1, 2), groups=2, with_se=True, **SMALL),
         ('conv1', 'bn1'),

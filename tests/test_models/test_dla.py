@@ -16,11 +16,7 @@ every_network = pytest.mark.parametrize('name', NETWORKS)
 def as_the_authors_have_it(state_dict):
     """The authors' layout: timm's and, unused, a projection in the trees that hold others."""
     unused = {}
-    for tree, c_in, c_out in (
-        ('level3', 128, 256),
-        ('level4', 256, 512),
-        ('level4.tree1', 256, 512),
-    ):
+    for tree, c_in, c_out in (('level3', 128, 256), ('level4', 256, 512), ('level4.tree1', 256, 512)):
         unused[f'{tree}.project.0.weight'] = torch.zeros(c_out, c_in, 1, 1)
         for statistic in ('weight', 'bias', 'running_mean', 'running_var'):
             unused[f'{tree}.project.1.{statistic}'] = torch.zeros(c_out)

@@ -175,10 +175,7 @@ def test_dilation_arguments_reach_the_blocks():
         (dict(strides=(1, 2)), 'strides has 2 entries'),
         (dict(dilations=(1,)), 'dilations has 1 entries'),
         (dict(strides=2), r'Res2Net: strides=2 must be a list .*, such as \(1, 2, 2, 2\)'),
-        (
-            dict(dilations=(1, 1, 1, 0)),
-            r'dilations=\(1, 1, 1, 0\) must be .*each a whole number from 1 ',
-        ),
+        (dict(dilations=(1, 1, 1, 0)), r'dilations=\(1, 1, 1, 0\) must be .*each a whole number from 1 '),
         (dict(multi_grid=(1, 2)), r'multi_grid=\(1, 2\).*3 blocks'),
         (dict(style='caffe'), "style='caffe'"),
         (dict(dcn=dict(type='DCNv2'), stage_with_dcn=(True,)), 'stage_with_dcn has 1'),
@@ -186,10 +183,7 @@ def test_dilation_arguments_reach_the_blocks():
             dict(plugins=[dict(stages=(True,)), dict(stages=(True,) * 4), {}]),
             "a plugin's stages has 1 entries",
         ),
-        (
-            dict(plugins=[dict(stages=True)]),
-            "a plugin's stages=True must be a list .*True, True, True",
-        ),
+        (dict(plugins=[dict(stages=True)]), "a plugin's stages=True must be a list .*True, True, True"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
@@ -222,10 +216,7 @@ def test_zero_init_residual_starts_blocks_as_the_identity():
 @each_on_a_cpu('arguments', [dict(), V1B, dict(with_se=True), dict(groups=2)], [V1B])
 def test_exports_with_dynamic_sizes(arguments, device):
     network = randomize(Res2Net(**TINY, **arguments)).to(device)
-    sizes = {
-        2: 32 * torch.export.Dim('h', min=2, max=64),
-        3: 32 * torch.export.Dim('w', min=2, max=64),
-    }
+    sizes = {2: 32 * torch.export.Dim('h', min=2, max=64), 3: 32 * torch.export.Dim('w', min=2, max=64)}
     exported = torch.export.export(network, (image(1, 3, 64, 96).to(device),), dynamic_shapes=(sizes,))
     x = image(1, 3, 160, 64).to(device)
     assert_close(exported.module()(x), network(x))
@@ -287,14 +278,10 @@ def test_plugins_in_the_stages_asked_for(tmp_path):
     plain = randomize(Res2Net(**TINY))
     torch.save(plain.state_dict(), tmp_path / 'plain.pth')
     plugin = dict(
-        cfg=dict(type='ContextBlock', ratio=0.25),
-        stages=(False, True, True, False),
-        position='after_conv3',
+        cfg=dict(type='ContextBlock', ratio=0.25), stages=(False, True, True, False), position='after_conv3'
     )
     network = Res2Net(
-        **TINY,
-        plugins=[plugin],
-        init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'plain.pth')),
+        **TINY, plugins=[plugin], init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'plain.pth'))
     )
     network.init_weights()
     having = {name.split('.')[0] for name, _ in network.named_modules() if 'context_block' in name}
@@ -339,11 +326,7 @@ class TestRes2Layer:
 
 @on_every_device
 @pytest.mark.parametrize(
-    'name, arguments',
-    [
-        ('resnet50', dict(base_width=64)),
-        ('resnext50_32x4d', dict(base_width=4, groups=32)),
-    ],
+    'name, arguments', [('resnet50', dict(base_width=64)), ('resnext50_32x4d', dict(base_width=4, groups=32))]
 )
 def test_scale_1_is_resnet_with_torchvisions_weights(name, arguments, device, tmp_path):
     theirs = randomize(torchvision.models.get_model(name))

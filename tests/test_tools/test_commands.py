@@ -71,10 +71,7 @@ def test_help_of_a_command_needs_no_pytorch(command, tmp_path):
         (['own_data', 'no', '--method', 'dss'], 'res2net-mm own-data: error: '),
         (['check-data', 'no.py'], 'res2net-mm check-data: error: '),
         (['publish-model', 'no.pth'], 'res2net-mm publish-model: error: checkpoint not found: '),
-        (
-            ['prepare-data', 'coco', '--root', 'x.py'],
-            'res2net-mm prepare-data: error: --root x.py: that',
-        ),
+        (['prepare-data', 'coco', '--root', 'x.py'], 'res2net-mm prepare-data: error: --root x.py: that'),
     ],
 )
 def test_errors_name_the_command(arguments, message, command, tmp_path):

@@ -441,10 +441,7 @@ def test_stuff_maps_are_optional_but_not_in_part(root, archives):
     folder = root / 'stuffthingmaps/val2017'
     folder.mkdir(parents=True)
     (folder / '000000000139.png').write_bytes(encoded('PNG', mask(0)))
-    assert run(COCO, root) == (
-        1,
-        'stuffthingmaps/val2017/*.png: 2 of 3 missing: 000000000285, 000000000632',
-    )
+    assert run(COCO, root) == (1, 'stuffthingmaps/val2017/*.png: 2 of 3 missing: 000000000285, 000000000632')
 
 
 def test_missing_and_extra_images_are_named(root, archives):
