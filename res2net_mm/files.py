@@ -21,6 +21,12 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(text, encoding='utf-8')
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it, unless it is there.
 

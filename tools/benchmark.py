@@ -28,7 +28,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from res2net_mm.engine.graphs import TrainingGraphs
 from res2net_mm.errors import UserError, run_tool
-from res2net_mm.files import make_folder, replacing
+from res2net_mm.files import make_folder, write_text
 from res2net_mm.fused import FusedConv2d, fuse
 from res2net_mm.fused.cuda import Graphs
 
@@ -348,8 +348,8 @@ def main(options: argparse.Namespace) -> None:
             measured.append(section)
             show(section, console)
             if options.json:  # after each: a long run may be interrupted
-                with replacing(Path(options.json)) as part:
-                    part.write_text(json.dumps({'machine': about, 'sections': measured}, indent=1))
+                text = json.dumps({'machine': about, 'sections': measured}, indent=1)
+                write_text(Path(options.json), text)
     for path in plot(measured, Path(options.plots)) if options.plots else ():
         print(f'Plot: {path}', file=sys.stderr)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..arguments import policy
 from ..errors import UserError
-from ..files import replacing
+from ..files import write_text
 
 # Eight digits may be a date or a job's number; of the authors' released files one has such a hash.
 HASH_IN_NAME = re.compile(r'-((?=\d*[a-f]|19041792)[0-9a-f]{8}|[0-9a-f]{64})\.\w+$')
@@ -40,8 +40,7 @@ def sha256(path: str | os.PathLike) -> str:
 def write_sha256(path: str | os.PathLike) -> None:
     """Write a file's SHA-256 to ``PATH.sha256``, which ``sha256sum --check`` reads, too."""
     path = Path(path)
-    with replacing(_sidecar(path)) as part:
-        part.write_text(f'{sha256(path)}  {path.name}\n')
+    write_text(_sidecar(path), f'{sha256(path)}  {path.name}\n')
 
 
 def hash_in_name(name: str) -> str | None:

@@ -16,7 +16,7 @@ from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
 
 from .. import __version__
 from ..errors import UserError
-from ..files import replacing
+from ..files import write_text
 from ..lookup import find_registered
 from ..preflight import walk
 from .coco import check_coco, read_json
@@ -253,8 +253,7 @@ def _cached(function: Callable[..., Problems], root: str, every: bool, file: str
     if stat.st_size >= CACHED_FROM:
         samples = [(s.path, s.size) for s in spread(problems.samples)]
         try:
-            with replacing(cache) as part:
-                part.write_text(json.dumps((problems.errors, problems.warnings, samples, problems.classes)))
+            write_text(cache, json.dumps((problems.errors, problems.warnings, samples, problems.classes)))
         except OSError:  # a home that can't be written to
             pass
     return problems

@@ -20,7 +20,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from ..checkpoints import fetch, sha256
 from ..config import shipped_configs, unwrap
 from ..errors import UserError
-from ..files import replacing
+from ..files import write_text
 from ..registry import HOOKS
 from .changes import find_changes
 from .hooks import FuseHook
@@ -148,8 +148,7 @@ class RecordHook(Hook):
 
     def _write(self, runner: Runner, **news) -> None:
         self.record.update(news)
-        with replacing(Path(runner.log_dir, 'record.json')) as part:
-            part.write_text(_json(self.record) + '\n', encoding='utf-8')
+        write_text(Path(runner.log_dir, 'record.json'), _json(self.record) + '\n')
 
 
 def _json(record: dict) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..config import shipped_configs
 from ..errors import UserError, command
-from ..files import replacing
+from ..files import write_text
 from ..lookup import nearest
 from .data import Data
 from .detection import detector, key_points
@@ -97,8 +97,7 @@ def write(data: Data, method: str, backbone: str, config: Path, called: str) -> 
             files.chmod(0o755)
             os.rename(files, folder)
             written.append(folder)
-        with replacing(config) as part:
-            part.write_text(text, 'utf-8')
+        write_text(config, text)
     finally:
         shutil.rmtree(files, ignore_errors=True)
     return written

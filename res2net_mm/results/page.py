@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from ..config import load_config
 from ..errors import UserError
-from ..files import replacing, walk
+from ..files import walk, write_text
 from ..visualization.gallery import data_uri, to_jpeg, write_html
 from .complexity import complexity
 from .curves import plot_curves
@@ -92,9 +92,8 @@ def write_report(work_dirs: list[str], out: str | Path, about: Mapping[str, str]
         }
         parts = [[f'## {heading}', *texts] for heading, texts in sections.items() if any(texts)]
         text = '\n\n'.join(text for part in parts for text in part) + '\n'
-        with replacing(out / 'report.md') as part:
-            known = ''.join(f'- {term}: {_escape(value)}\n' for term, value in about.items())
-            part.write_text(f'# {_escape(title)}\n\n{known}\n{text}', encoding='utf-8')
+        known = ''.join(f'- {term}: {_escape(value)}\n' for term, value in about.items())
+        write_text(out / 'report.md', f'# {_escape(title)}\n\n{known}\n{text}')
         write_html(out / 'report.html', title, about, _to_html(text, out), STYLE)
     except OSError as error:
         raise UserError(f'could not write to {out}: {error.strerror or error}') from None

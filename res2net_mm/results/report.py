@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import replacing
+from ..files import write_text
 from .other_tables import other_tables
 from .paper import paper
 from .paper_tables import paper_tables
@@ -42,8 +42,7 @@ def report(
     text = FORMATS[format](tables, ends, **dict(width=100) if out and format == 'terminal' else {})
     try:
         if out:
-            with replacing(Path(out)) as part:
-                part.write_text(text, encoding='utf-8')
+            write_text(Path(out), text)
         else:
             print(text, end='')
         if plots:

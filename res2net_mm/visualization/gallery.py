@@ -10,7 +10,7 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
-from ..files import replacing
+from ..files import write_text
 
 WIDTH = 720  # of the pictures in the page, in pixels; they link to the whole ones
 FOUND = 6  # things listed below a picture
@@ -102,9 +102,7 @@ def write_html(path: Path, title: str, about: Mapping[str, str], main: str, styl
         style (str): The CSS of that.
     """
     terms = '\n'.join(f'<dt>{escape(k)}<dd><code>{escape(v)}</code>' for k, v in about.items())
-    page = PAGE.format(title=escape(title), about=terms, main=main, style=style.strip())
-    with replacing(path) as part:
-        part.write_text(page, encoding='utf-8')
+    write_text(path, PAGE.format(title=escape(title), about=terms, main=main, style=style.strip()))
 
 
 def write_page(

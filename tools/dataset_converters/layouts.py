@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from res2net_mm.files import replacing
+from res2net_mm.files import replacing, write_text
 
 from .imagenet import IMAGENET
 from .prepare import Archive, Layout, Problem, Split, find, is_whole, loadmat, some
@@ -146,8 +146,7 @@ def make_trainaug(layout: Layout, root: Path, again: set[Path], map: Callable) -
         text = ''.join(f'{name}\n' for name in sorted(names))
         path = folder / f'{name}.txt'
         if not path.is_file() or path.read_text() != text:
-            with replacing(path) as part:
-                part.write_text(text)
+            write_text(path, text)
     text = f'{SBD_FOLDER}/cls/*.mat: {len(damaged):,} damaged, to be deleted: {some(damaged)}'
     return [Problem(text, SBD, damaged=True)] if damaged else []
 
