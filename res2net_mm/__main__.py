@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from .config import CONFIGS
-from .lookup import nearest
+from .lookup import did_you_mean
 
 TOOLS = CONFIGS.with_name('tools')
 
@@ -28,13 +28,8 @@ def main() -> None:
             summary = ast.get_docstring(ast.parse(path.read_text('utf-8'))).partition('\n')[0]
             print(f'  {name:17} {summary}')
     elif name not in known:
-        near = nearest(name, known)
-        print(
-            f'res2net-mm: error: no command {name!r}'
-            + (f'; did you mean {near}?' if near else '')
-            + f'\nThere are: {", ".join(known)}',
-            file=sys.stderr,
-        )
+        print(f'res2net-mm: error: no command {name!r}{did_you_mean(name, known)}', file=sys.stderr)
+        print(f'There are: {", ".join(known)}', file=sys.stderr)
         sys.exit(2)
     else:
         sys.argv = [f'res2net-mm {name}', *arguments]

@@ -16,6 +16,12 @@ def nearest(name: str, names: Iterable[str], most: int = 1, cutoff: float = 0.6)
     return ' or '.join(spelled[n] for n in found)
 
 
+def did_you_mean(name: str, names: Iterable[str], most: int = 1, cutoff: float = 0.6) -> str:
+    """The question for the end of an error: '; did you mean X?', or nothing if no name is near."""
+    near = nearest(name, names, most, cutoff)
+    return f'; did you mean {near}?' if near else ''
+
+
 def parameters(taker) -> set[str] | None:
     """Names of the parameters of a function or class, its bases' included; None if it takes any."""
     names = set()

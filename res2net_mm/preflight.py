@@ -15,7 +15,7 @@ from mmengine.registry import DefaultScope
 from .checkpoints import SCHEME, fetch, local_rank
 from .config import accepted
 from .errors import UserError, command
-from .lookup import find_registered, nearest, parameters, registries
+from .lookup import did_you_mean, find_registered, parameters, registries
 from .registry import MODELS
 
 COCO_LAYOUT = """\
@@ -114,8 +114,8 @@ def check_names(cfg: Config) -> None:
         name, where = node.get('type'), '.'.join(map(str, path))
         if isinstance(name, str) and REGISTERED.fullmatch(where) and find_registered(name) is None:
             known = {n for registry in registries() for n in registry.module_dict}
-            near = nearest(name.rpartition('.')[2], known, most=3)
-            unknown.append(f'  {where}.type = {name!r}' + (f'; did you mean {near}?' if near else ''))
+            hint = did_you_mean(name.rpartition('.')[2], known, most=3)
+            unknown.append(f'  {where}.type = {name!r}{hint}')
         elif where == 'model.backbone' and name in MODELS.module_dict and local_rank() == 0:
             taken = find_registered(name).__module__.partition('.')[0]
             if taken != 'res2net_mm':
@@ -146,11 +146,9 @@ def check_keys(cfg: Config) -> None:
             name, value = f'{where}.{key}'.lstrip('.'), node.get(key)
             if known and key not in known | {'_scope_'}:
                 sure = path and not _unsure(node.get('type'))
-                near = nearest(key, known, cutoff=0.6 if sure else 0.885)
-                if near or sure:
-                    wrong.append(
-                        f'  {name}: there is no such key' + (f'; did you mean {near}?' if near else '')
-                    )
+                hint = did_you_mean(key, known, cutoff=0.6 if sure else 0.885)
+                if hint or sure:
+                    wrong.append(f'  {name}: there is no such key{hint}')
             elif COUNTS.fullmatch(name) and not (isinstance(value, (int, float)) and value >= 1):
                 wrong.append(f'  {name} = {value!r}: it must be a number from 1 on')
     if wrong:
@@ -245,7 +243,8 @@ def _to_link(data_root: str | None, key: str, file: str) -> str:
 
 
 def _advice(root: str) -> str:
-    inside = [shipped for shipped in ROOTS if _below(root, shipped)]
+    absolute = Path(os.path.abspath(root))
+    inside = [shipped for shipped in ROOTS if absolute.is_relative_to(os.path.abspath(shipped))]
     if not inside:
         advice = f'Put the data there, or link to it: ln -s WHERE_IT_IS {shlex.quote(root.rstrip("/"))}'
         relative = f'\nPaths are seen from the folder where this was called, {os.getcwd()}'
@@ -261,10 +260,6 @@ def _advice(root: str) -> str:
         f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {shipped}\n'
         'To see everything run without any data: make demo'
     )
-
-
-def _below(path: str, folder: str) -> bool:
-    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
 
 
 def check_checkpoints(cfg: Config, mode: str, checkpoint: str | None) -> None:

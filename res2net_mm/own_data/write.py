@@ -10,7 +10,7 @@ from pathlib import Path
 from ..config import shipped_configs
 from ..errors import UserError, command
 from ..files import write_text
-from ..lookup import nearest
+from ..lookup import did_you_mean
 from .data import Data
 from .detection import detector, key_points
 from .pixels import WEIGHTS, classifier, saliency, segmenter
@@ -52,12 +52,10 @@ def check(method: str, backbone: str, config: Path) -> None:
     Raises:
         UserError: If there is no such backbone, or if a file or folder would be overwritten.
     """
-    if backbone not in backbones(method):
-        near = nearest(backbone, backbones(method))
-        raise UserError(
-            f'{method} has no backbone {backbone}' + (f'; did you mean {near}?' if near else '')
-            + f'\nThere are: {", ".join(backbones(method))}'
-        )  # fmt: skip
+    known = backbones(method)
+    if backbone not in known:
+        hint = f'{did_you_mean(backbone, known)}\nThere are: {", ".join(known)}'
+        raise UserError(f'{method} has no backbone {backbone}{hint}')
     if config.suffix != '.py':
         raise UserError(f'-o {config}: the name must end in .py')
     for path in (config, config.with_suffix('')):

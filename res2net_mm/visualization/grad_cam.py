@@ -22,7 +22,7 @@ from ..checkpoints import check_weights, loading_whole, read_checkpoint
 from ..config import unwrap
 from ..datasets.images import read_image
 from ..errors import UserError
-from ..lookup import find_registered, nearest
+from ..lookup import did_you_mean, find_registered
 from ..preflight import check_names
 
 COLUMNS = 8  # of the figure; further images go below
@@ -103,9 +103,9 @@ class ClassScores(nn.Module):
             return known[name.lower()]
         if name.isdecimal() and int(name) < len(self.classes):
             return int(name)
-        near = nearest(name, (s.strip() for c in self.classes for s in (*c.split(','), c)), most=3)
-        number = f'there are {len(self.classes)}, from {self.classes[0]!r} to {self.classes[-1]!r}'
-        raise UserError(f'no class {name!r}; ' + (f'did you mean {near}?' if near else number))
+        hint = did_you_mean(name, (s.strip() for c in self.classes for s in (*c.split(','), c)), most=3)
+        number = f'; there are {len(self.classes)}, from {self.classes[0]!r} to {self.classes[-1]!r}'
+        raise UserError(f'no class {name!r}{hint or number}')
 
     def find_layer(self, name: str) -> nn.Module:
         """A layer by its name in the model, such as ``backbone.layer3``.
@@ -116,7 +116,7 @@ class ClassScores(nn.Module):
         known = dict(self.model.named_modules())
         if name in known:
             return known[name]
-        raise UserError(f'no layer {name!r}; did you mean {nearest(name, known, most=5, cutoff=0)}?')
+        raise UserError(f'no layer {name!r}{did_you_mean(name, known, most=5, cutoff=0)}')
 
     def read(self, path: str | Path) -> tuple[np.ndarray, Tensor]:
         """Prepare an image as the config's test does.

@@ -12,7 +12,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..lookup import nearest
+from ..lookup import did_you_mean
 from ..models import Bottle2neck
 
 MASS = 0.95  # of the gradient, that the side of an effective receptive field holds
@@ -82,7 +82,7 @@ def find_blocks(network: nn.Module, names: Sequence[str] | None = None) -> dict[
         names = [later[(len(later) - 1) // 2] for later in stages.values() if later] or list(known)
     for name in names:
         if name not in known:
-            raise UserError(f'no block {name!r}; did you mean {nearest(name, known, most=4, cutoff=0)}?')
+            raise UserError(f'no block {name!r}{did_you_mean(name, known, most=4, cutoff=0)}')
     return {name: known[name] for name in names}
 
 
