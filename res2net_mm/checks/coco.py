@@ -13,7 +13,6 @@ from ..errors import UserError
 from .problems import Problems, Sample, some
 
 FAR = 1e6  # pixels: pycocotools needs memory for each pixel of a polygon's outline
-NEEDED = dict(images={'id', 'file_name', 'width', 'height'}, categories={'id', 'name'})
 KINDS = {  # of values; true and false are no numbers
     'a number': lambda value: type(value) in (int, float),
     'a string': lambda value: type(value) is str,
@@ -83,18 +82,17 @@ def check_coco(
 
 
 def _check(data, problems, classes, image_root, masks, key_points, annotated, filter_cfg) -> None:
-    images = _entries(data, 'images', NEEDED['images'], problems)
-    categories = _entries(data, 'categories', NEEDED['categories'], problems)
+    images = _entries(data, 'images', {*IMAGE}, problems)
+    categories = _entries(data, 'categories', {*CATEGORY}, problems)
     # MMPose leaves persons without box or key points out.
     needed = {'id', 'image_id', 'category_id'} | ({'bbox', 'area'} if key_points is None else set())
     annotations = _entries(data, 'annotations', needed, problems)
     sound = len(problems.errors)
-    references = dict(image_id=_kind_of_ids(images), category_id=_kind_of_ids(categories))
+    kinds = ANNOTATION if key_points is None else PERSON
+    kinds = kinds | dict(image_id=_kind_of_ids(images), category_id=_kind_of_ids(categories))
     _check_kinds('images', images, IMAGE, problems)
     _check_kinds('categories', categories, CATEGORY, problems)
-    _check_kinds(
-        'annotations', annotations, references | (ANNOTATION if key_points is None else PERSON), problems
-    )
+    _check_kinds('annotations', annotations, kinds, problems)
     if len(problems.errors) > sound:
         return  # all that follows compares the values
     by_id = {image['id']: image for image in images}
@@ -144,13 +142,10 @@ def _entries(data: dict, name: str, needed: set[str], problems: Problems) -> lis
     entries = data.get(name, [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise UserError(f"not COCO's format: {name} is not a list of dicts")
-    whole = [entry for entry in entries if needed <= entry.keys()]
-    if len(whole) < len(entries):
-        partial = [entry for entry in entries if not needed <= entry.keys()]
-        lacking = sorted(set().union(*(needed - entry.keys() for entry in partial)))
-        cases = [_name(entry, i) for i, entry in enumerate(entries) if not needed <= entry.keys()]
-        problems.error(f'{name} have no {" or ".join(lacking)}', cases)
-    return whole
+    cases = [_name(entry, i) for i, entry in enumerate(entries) if not needed <= entry.keys()]
+    lacking = sorted(set().union(*(needed - entry.keys() for entry in entries))) if cases else []
+    problems.error(f'{name} have no {" or ".join(lacking)}', cases)
+    return [entry for entry in entries if needed <= entry.keys()] if cases else entries
 
 
 def _name(entry: dict, index: int) -> str:
