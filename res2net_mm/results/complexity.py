@@ -76,19 +76,18 @@ def _crop(cfg: Config) -> tuple[int, int]:
     raise UserError('no crop in the config tells the size of its images; say it by --shape')
 
 
-def backbone_complexity(cfg: dict, shape: tuple[int, int] = (224, 224)) -> dict[str, float]:
-    """Count a backbone as the papers do: with ImageNet's classifier on top.
+def backbone_complexity(cfg: dict) -> dict[str, float]:
+    """Count a backbone as the papers do: for 224 x 224, with ImageNet's classifier on top.
 
     Args:
         cfg (dict): Its config, such as ``dict(type='res2net_mm.Res2Net', depth=50)``.
-        shape (tuple[int, int]): Height and width of the image. Default: 224 x 224.
 
     Returns:
         dict: See :func:`complexity`.
     """
     with torch.device('meta'):
         backbone = MODELS.build(cfg).eval()
-        image = torch.empty(1, 3, *shape)
+        image = torch.empty(1, 3, 224, 224)
         classifier = nn.Linear(backbone(image)[-1].shape[1], 1000)
     model = nn.ModuleList([backbone, classifier])
     return count(model, lambda: classifier(backbone(image)[-1].mean((2, 3))))
