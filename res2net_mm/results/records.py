@@ -1,7 +1,6 @@
 """What runs recorded of themselves (see :class:`res2net_mm.engine.RecordHook`), read and nothing guessed."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -66,26 +65,18 @@ def find_runs(paths: list[str | Path]) -> tuple[list[Run], list[str]]:
         others; and a line for each run without a record, or with one that can't be read.
     """
     runs, problems = {}, []
-    for folder in (folder for path in paths for folder in _started(path)):
-        file = folder / 'record.json'
-        if not file.exists():
+    for folder, folders, files in (found for path in paths for found in walk(path)):
+        if 'record.json' in files:
+            try:
+                if run := read_run(folder):
+                    runs.setdefault((folder / 'record.json').resolve(), run)
+            except Exception as error:  # whatever a damaged record leads to
+                problems.append(f"{folder}: its record can't be read ({type(error).__name__}: {error})")
+        elif 'vis_data' in folders:
             logs = folder / 'vis_data' / 'scalars.json', folder / f'{folder.name}.json'
             if any(log.exists() and log.stat().st_size for log in logs):  # else it ended before it began
                 problems.append(f'{folder} is not counted: it has no record.json')
-            continue
-        try:
-            if run := read_run(folder):
-                runs.setdefault(file.resolve(), run)
-        except Exception as error:  # whatever a damaged record leads to
-            problems.append(f"{folder}: its record can't be read ({type(error).__name__}: {error})")
     return sorted(runs.values(), key=lambda run: (run.finished, run.record['started'])), problems
-
-
-def _started(path: str | Path) -> Iterator[Path]:
-    """Folders of starts below a folder."""
-    for folder, folders, files in walk(path):
-        if 'record.json' in files or 'vis_data' in folders:
-            yield folder
 
 
 def read_run(folder: Path) -> Run | None:
