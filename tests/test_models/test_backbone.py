@@ -216,18 +216,6 @@ def test_a_file_of_another_network_is_refused(network, tmp_path):
             load_pretrained(build(network), tmp_path / 'file.pth')
 
 
-@pytest.mark.parametrize('network', [Res2NetDLA, BLRes2Net])
-def test_fpn_on_it_builds_in_mmdet(network):
-    registry = pytest.importorskip('mmdet.registry')
-    import mmdet.models  # noqa: F401
-
-    backbone = registry.MODELS.build(dict(type=f'res2net_mm.{network.__name__}', **NETWORKS[network][0]))
-    outs = backbone(image(1, 3, 64, 96))
-    channels = [out.shape[1] for out in outs]
-    fpn = registry.MODELS.build(dict(type='FPN', in_channels=channels, out_channels=8, num_outs=5))
-    assert [tuple(out.shape[2:]) for out in fpn(outs)] == [(16, 24), (8, 12), (4, 6), (2, 3), (1, 2)]
-
-
 @every_network
 @pytest.mark.parametrize('scope', ['mmengine', 'mmdet', 'mmseg', 'mmpose', 'mmpretrain'])
 def test_builds_by_name_in_every_toolbox(network, scope):

@@ -31,20 +31,11 @@ def test_equals_timm_with_the_same_weights(name, device, tmp_path):
     init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'timm.pth'))
     ours = Res2NetDLA(**NETWORKS[name][0], init_cfg=init_cfg).eval()
     ours.init_weights()
+    assert ours.state_dict().keys() == {k for k in theirs.state_dict() if not k.startswith('fc.')}
     ours, theirs, x = ours.to(device), theirs.to(device), image(2, 3, 96, 64).to(device)
     with torch.no_grad():
         expected = theirs.forward_intermediates(x, [2, 3, 4, 5], intermediates_only=True)
         assert_close(ours(x), expected, exact=True)
-
-
-@every_network
-def test_timm_equals_it_with_the_same_weights(name):
-    ours = randomize(Res2NetDLA(**NETWORKS[name][0]))
-    theirs = timm.create_model(name, num_classes=0).eval()
-    theirs.load_state_dict(ours.state_dict(), strict=True)
-    x = image(1, 3, 64, 64)
-    with torch.no_grad():
-        assert torch.equal(ours(x)[-1], theirs.forward_features(x))
 
 
 @every_network
@@ -115,11 +106,6 @@ def test_describe(name):
         found = describe(timm.create_model(name).state_dict())
     arguments = dict(base_width=28, groups=1, **dict(depth=(1, 2, 3, 1), scales=4, in_channels=3))
     assert found == {**arguments, **NETWORKS[name][0], 'type': 'Res2NetDLA', 'base_channels': 64}
-
-
-def test_channels_are_those_that_an_fpn_is_given():
-    with torch.device('meta'):
-        assert [out.shape[1] for out in Res2NetDLA()(torch.empty(1, 3, 64, 64))] == [128, 256, 512, 1024]
 
 
 @pytest.mark.parametrize(
