@@ -25,3 +25,11 @@ NETWORKS = {
     'CIFAR': lambda: Res2NeXtCIFAR(depth=(2, 1, 2), groups=2, with_se=True, **SMALL),
     'one stage': lambda: Res2Layer(**{k: v for k, v in TINY.items() if k != 'stem_channels'}),
 }
+SMALL_DSS = {  # options of its config
+    'model.backbone.init_cfg': None,
+    'model.backbone.depth': (1, 1, 1, 1),
+    'model.backbone.base_channels': 8,
+    'model.backbone.stem_channels': 8,
+    'model.decode_head.in_channels': (8, 32, 64, 128, 256),
+    'model.decode_head.channels': (4, 4, 4, 4, 4),
+}

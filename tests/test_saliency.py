@@ -13,6 +13,7 @@ from helpers import on_every_device
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
+from networks import SMALL_DSS
 
 from res2net_mm.config import load_config
 from res2net_mm.datasets import LoadSaliencyMask, SaliencyDataset
@@ -259,24 +260,15 @@ def small(root, tmp_path_factory):
     options = {f'{phase}_dataloader.dataset.data_root': str(root) for phase in ('train', 'val', 'test')}
     for phase in ('train', 'val', 'test'):
         options |= {f'{phase}_dataloader.num_workers': 0, f'{phase}_dataloader.persistent_workers': False}
-    cfg = load_config(
-        str(CONFIG),
-        {
-            **options,
-            'model.backbone.init_cfg': None,
-            'model.backbone.depth': (1, 1, 1, 1),
-            'model.backbone.base_channels': 8,
-            'model.backbone.stem_channels': 8,
-            'model.decode_head.in_channels': (8, 32, 64, 128, 256),
-            'model.decode_head.channels': (4, 4, 4, 4, 4),
-            'train_cfg.max_iters': 8,
-            'train_cfg.val_interval': 8,
-            'optim_wrapper.accumulative_counts': 2,
-            'optim_wrapper.optimizer.lr': 1e-4,
-            'default_hooks.checkpoint.interval': 8,
-            'randomness': dict(seed=0),
-        },
-    )
+    options |= {
+        'train_cfg.max_iters': 8,
+        'train_cfg.val_interval': 8,
+        'optim_wrapper.accumulative_counts': 2,
+        'optim_wrapper.optimizer.lr': 1e-4,
+        'default_hooks.checkpoint.interval': 8,
+        'randomness': dict(seed=0),
+    }
+    cfg = load_config(str(CONFIG), options | SMALL_DSS)
     cfg.work_dir = str(tmp_path_factory.mktemp('work'))
     return cfg
 

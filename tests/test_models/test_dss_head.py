@@ -10,6 +10,7 @@ from forks import run_program
 from helpers import assert_close, on_every_device
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import PixelData
+from networks import SMALL_DSS
 from torch.nn import functional as F
 
 from res2net_mm.config import load_config
@@ -197,17 +198,7 @@ def test_models_import_without_mmseg():
 @pytest.fixture(scope='module')
 def model():
     """The config's model with fewer and narrower layers, and test options."""
-    cfg = load_config(
-        str(CONFIG),
-        {
-            'model.backbone.init_cfg': None,
-            'model.backbone.depth': (1, 1, 1, 1),
-            'model.backbone.base_channels': 8,
-            'model.backbone.stem_channels': 8,
-            'model.decode_head.in_channels': (8, 32, 64, 128, 256),
-            'model.decode_head.channels': (4, 4, 4, 4, 4),
-        },
-    )
+    cfg = load_config(str(CONFIG), SMALL_DSS)
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(cfg.model)

@@ -1,7 +1,6 @@
 """Figure 5's experiment on digits: means over seeds with invented figures, as tables and as a plot."""
 
 import csv
-import importlib.util
 import io
 import os
 import subprocess
@@ -9,6 +8,7 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 
+import digits
 import pytest
 from runs import make_record, write
 
@@ -17,10 +17,6 @@ from res2net_mm.results.records import find_runs
 from res2net_mm.results.render import FORMATS
 
 ROOT = Path(__file__).parents[2]
-spec = importlib.util.spec_from_file_location('digits', ROOT / 'demo' / 'digits.py')
-digits = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(digits)
-
 START, SCALE_2, DEEP = 'rx29_6c3w', 'r2nx29_6c3w2s', 'rx56_6c3w'
 SIZES = {START: 110_600, SCALE_2: 188_700, DEEP: 217_000}
 

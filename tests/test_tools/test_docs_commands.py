@@ -1,6 +1,5 @@
 """Every command and every Python block of README and docs: run on small stand-ins, or at least understood."""
 
-import importlib.util
 import itertools
 import logging
 import os
@@ -123,14 +122,6 @@ def find_tool(words: list[str]) -> tuple[Path, list[str]] | None:
     return ROOT / script, arguments
 
 
-def load(script: Path):
-    """A tool as a module."""
-    spec = importlib.util.spec_from_file_location(f'docs_{script.stem}', script)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize('command', commands())
 def test_what_a_command_names_is_there(command, monkeypatch):
     """A tool takes the options, make has the targets and variables; all else is one of OTHERS."""
@@ -146,9 +137,9 @@ def test_what_a_command_names_is_there(command, monkeypatch):
             continue
         script, arguments = find_tool(words) or pytest.fail(f'{command}: of no known program')
         monkeypatch.setattr(sys, 'argv', [script.name, *arguments])
-        module = load(script)
+        tool = runpy.run_path(str(script))
         if arguments != ['...']:  # any
-            (getattr(module, 'parse_args', None) or module.parser.parse_args)()
+            (tool.get('parse_args') or tool['parser'].parse_args)()
 
 
 def to_run() -> list[str]:

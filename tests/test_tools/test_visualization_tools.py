@@ -1,11 +1,12 @@
 """The tools that draw: Grad-CAM of two detectors, receptive fields, and what both say to bad input."""
 
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import receptive_fields
 import torch
 from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
@@ -23,21 +24,13 @@ model = dict(
 """
 
 
-def load(tool):
-    """A tool as a module."""
-    spec = importlib.util.spec_from_file_location(tool, ROOT / 'tools' / f'{tool}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def call(monkeypatch, tmp_path):
     """Run a tool in this process, in an empty folder."""
 
     def call(tool, *args):
         monkeypatch.setattr(sys, 'argv', [f'{tool}.py', *map(str, args)])
-        load(tool).main()
+        importlib.import_module(tool).main()
 
     monkeypatch.chdir(tmp_path)
     return call
@@ -153,6 +146,6 @@ def test_the_order_of_channels_is_that_of_the_configs_test(tmp_path, config, opt
     cfg = load_config(str(ROOT / f'configs/{config}.py'), options)
     given = cfg.model.data_preprocessor
     expected = rgb if order == 'rgb' else rgb[::-1]
-    pixel = load('receptive_fields').read_images([str(tmp_path / 'x.png')], 32, cfg)[0, :, 16, 16]
+    pixel = receptive_fields.read_images([str(tmp_path / 'x.png')], 32, cfg)[0, :, 16, 16]
     normalized = [(value - mean) / std for value, mean, std in zip(expected, given.mean, given.std)]
     assert pixel.tolist() == pytest.approx(normalized, abs=1e-5)
