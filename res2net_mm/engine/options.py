@@ -3,7 +3,7 @@
 import os
 from datetime import timedelta
 from functools import cache
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 
 import torch
@@ -150,7 +150,9 @@ def formatted(cfg: Config) -> list[str]:
     """The files and folders that metrics wrote predictions to instead of evaluating them."""
     metrics = [metric for metric in as_list(cfg.test_evaluator) if metric.get('format_only')]
     prefixes = [metric.get('outfile_prefix') or metric.get('output_dir') for metric in metrics]
-    return sorted(path for prefix in prefixes if prefix for path in glob(f'{os.path.abspath(prefix)}*'))
+    return sorted(
+        path for prefix in prefixes if prefix for path in glob(f'{escape(os.path.abspath(prefix))}*')
+    )
 
 
 def as_list(value) -> list:

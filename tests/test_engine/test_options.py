@@ -34,3 +34,11 @@ def test_amp_on_a_gpu_keeps_what_the_config_says(monkeypatch):
     cfg.optim_wrapper = dict(type='ApexOptimWrapper')
     with pytest.raises(UserError, match="--amp can't replace"):
         options.use_amp(cfg)
+
+
+def test_predictions_that_were_only_written_are_found_in_any_folder(tmp_path):
+    folder = tmp_path / 'a [1]'
+    folder.mkdir()
+    (folder / 'result.bbox.json').touch()
+    metrics = [dict(format_only=True, outfile_prefix=f'{folder}/result'), dict(outfile_prefix=f'{folder}/x')]
+    assert options.formatted(Config(dict(test_evaluator=metrics))) == [f'{folder}/result.bbox.json']
