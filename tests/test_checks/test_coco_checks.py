@@ -73,6 +73,14 @@ def each(name, /, **values):
     return lambda data: data[name][0].update(values)
 
 
+def annotation(**values):
+    return each('annotations', **values)
+
+
+def image(**values):
+    return each('images', **values)
+
+
 def without(name, key):
     return lambda data: data.update(
         {name: [{k: v for k, v in data[name][0].items() if k != key}, *data[name][1:]]}
@@ -90,37 +98,28 @@ def test_a_valid_data_set_passes(root):
 
 
 ERRORS = {
-    'NaN in a box': (each('annotations', bbox=[NAN, 1, 2, 3]), '1 boxes or areas are not finite'),
-    'infinity in a box': (
-        each('annotations', bbox=[1, 1, float('inf'), 3]),
-        'finite numbers (annotation ids): 11',
-    ),
-    'a box of three': (
-        each('annotations', bbox=[1, 2, 3]),
-        '1 annotations have a bbox that is not [x, y, width',
-    ),
+    'NaN in a box': (annotation(bbox=[NAN, 1, 2, 3]), '1 boxes or areas are not finite'),
+    'infinity in a box': (annotation(bbox=[1, 1, float('inf'), 3]), 'finite numbers (annotation ids): 11'),
+    'a box of three': (annotation(bbox=[1, 2, 3]), '1 annotations have a bbox that is not [x, y, width'),
     'a box of words': (
-        each('annotations', bbox=['a', 'b', 'c', 'd']),
+        annotation(bbox=['a', 'b', 'c', 'd']),
         "bbox that is not a list of numbers: id 11 (list ['a', 'b', 'c', 'd'])",
     ),
     'a box of numbers as strings': (
-        each('annotations', bbox=['1', '2', '3', '4']),
+        annotation(bbox=['1', '2', '3', '4']),
         "1 annotations have a value of bbox that is not a list of numbers: id 11 (list ['1', '2', '3', '4'])",
     ),
-    'a box that is a number': (each('annotations', bbox=7), 'bbox that is not a list of numbers: id 11 (7)'),
-    'an area as a string': (
-        each('annotations', area='200'),
-        "area that is not a number: id 11 (string '200')",
-    ),
-    'an area of null': (each('annotations', area=None), 'area that is not a number: id 11 (None)'),
-    'a width as a string': (each('images', width='80'), "width that is not a number: 1.jpg (string '80')"),
-    'a height as a string': (each('images', height='60'), "height that is not a number: 1.jpg (string '60')"),
+    'a box that is a number': (annotation(bbox=7), 'bbox that is not a list of numbers: id 11 (7)'),
+    'an area as a string': (annotation(area='200'), "area that is not a number: id 11 (string '200')"),
+    'an area of null': (annotation(area=None), 'area that is not a number: id 11 (None)'),
+    'a width as a string': (image(width='80'), "width that is not a number: 1.jpg (string '80')"),
+    'a height as a string': (image(height='60'), "height that is not a number: 1.jpg (string '60')"),
     'a polygon of strings': (
-        each('annotations', segmentation=[['1', '2', '3', '4', '5', '6']]),
+        annotation(segmentation=[['1', '2', '3', '4', '5', '6']]),
         '1 masks are neither polygons nor run lengths of the image size (annotation ids): 11',
     ),
     'a category id as a string': (
-        each('annotations', category_id='2'),
+        annotation(category_id='2'),
         "1 annotations have a value of category_id that is not a number: id 11 (string '2')",
     ),
     'categories of string ids': (
@@ -131,22 +130,19 @@ ERRORS = {
         lambda data: [i.update(id=str(i['id'])) for i in data['images']],
         '3 annotations have a value of image_id that is not a string: id 11 (1)',
     ),
-    'iscrowd of a word': (
-        each('annotations', iscrowd='no'),
-        "iscrowd that is not 0 or 1: id 11 (string 'no')",
-    ),
-    'iscrowd of two': (each('annotations', iscrowd=2), 'iscrowd that is not 0 or 1: id 11 (2)'),
-    'iscrowd of null': (each('annotations', iscrowd=None), 'iscrowd that is not 0 or 1: id 11 (None)'),
+    'iscrowd of a word': (annotation(iscrowd='no'), "iscrowd that is not 0 or 1: id 11 (string 'no')"),
+    'iscrowd of two': (annotation(iscrowd=2), 'iscrowd that is not 0 or 1: id 11 (2)'),
+    'iscrowd of null': (annotation(iscrowd=None), 'iscrowd that is not 0 or 1: id 11 (None)'),
     'a list as file name': (
-        each('images', file_name=['1.jpg']),
+        image(file_name=['1.jpg']),
         "1 images have a value of file_name that is not a string: id 1 (list ['1.jpg'])",
     ),
     'true as id of an image': (
-        each('images', id=True),
+        image(id=True),
         '1 images have a value of id that is not a number or a string: 1.jpg (boolean True)',
     ),
     'a list as id of an annotation': (
-        each('annotations', id=[1]),
+        annotation(id=[1]),
         '1 annotations have a value of id that is not a number or a string: index 0 (list [1])',
     ),
     'a dict as id of a category': (
@@ -160,39 +156,33 @@ ERRORS = {
     'no category': (without('annotations', 'category_id'), '1 annotations have no category_id'),
     'no width': (without('images', 'width'), '1 images have no width: 1.jpg'),
     'no height': (without('images', 'height'), '1 images have no height: 1.jpg'),
-    'width of zero': (each('images', width=0), 'width or height that is no positive number: 1.jpg'),
-    'height is None': (each('images', height=None), 'height that is not a number: 1.jpg (None)'),
+    'width of zero': (image(width=0), 'width or height that is no positive number: 1.jpg'),
+    'height is None': (image(height=None), 'height that is not a number: 1.jpg (None)'),
     'no file name': (without('images', 'file_name'), '1 images have no file_name: id 1'),
     'an image twice': (doubled('images'), '1 ids of images appear more than once: 1'),
     'an annotation twice': (doubled('annotations'), '1 ids of annotations appear more than once: 11'),
     'a category twice': (doubled('categories'), '1 ids of categories appear more than once: 1'),
-    'an unknown image': (each('annotations', image_id=9), '1 annotations are of images'),
-    'ids as text': (each('images', id='1'), '1 annotations are of images'),
+    'an unknown image': (annotation(image_id=9), '1 annotations are of images'),
+    'ids as text': (image(id='1'), '1 annotations are of images'),
     'no annotations': (lambda data: data.pop('annotations'), 'none of its 0 annotations is of a class'),
     'annotations are null': (
         lambda data: data.update(annotations=None),
         'annotations is not a list of dicts',
     ),
-    'a category id of no kind': (each('annotations', category_id={}), 'not a number: id 11 (dict {})'),
+    'a category id of no kind': (annotation(category_id={}), 'not a number: id 11 (dict {})'),
     'no images': (lambda data: data.update(images=[]), 'there are no images in it'),
-    'a missing image': (each('images', file_name='9.jpg'), '1 of 3 files looked for are missing'),
-    'a path that leads out': (each('images', file_name='../../x.jpg'), '1 paths lead out of the data root'),
-    'an absolute path': (each('images', file_name='/etc/hosts'), '1 paths lead out of the data root'),
-    'NaN in a polygon': (
-        each('annotations', segmentation=[[1, 2, NAN, 4, 5, 6]]),
-        '1 polygons have a coordinate',
-    ),
-    'infinity in a polygon': (
-        each('annotations', segmentation=[[1, float('inf'), 3, 4, 5, 6]]),
-        '1 polygons have',
-    ),
-    'a polygon far off': (each('annotations', segmentation=[[1, 1e12, 3, 4, 5, 6]]), '1 polygons have'),
+    'a missing image': (image(file_name='9.jpg'), '1 of 3 files looked for are missing'),
+    'a path that leads out': (image(file_name='../../x.jpg'), '1 paths lead out of the data root'),
+    'an absolute path': (image(file_name='/etc/hosts'), '1 paths lead out of the data root'),
+    'NaN in a polygon': (annotation(segmentation=[[1, 2, NAN, 4, 5, 6]]), '1 polygons have a coordinate'),
+    'infinity in a polygon': (annotation(segmentation=[[1, float('inf'), 3, 4, 5, 6]]), '1 polygons have'),
+    'a polygon far off': (annotation(segmentation=[[1, 1e12, 3, 4, 5, 6]]), '1 polygons have'),
     'no mask': (
         without('annotations', 'segmentation'),
         '1 annotations have no segmentation, which masks need',
     ),
     'a mask of another size': (
-        each('annotations', segmentation=dict(size=[9, 9], counts='abc')),
+        annotation(segmentation=dict(size=[9, 9], counts='abc')),
         '1 masks are neither polygons nor run lengths of the image size',
     ),
     'boxes in shares of the image': (
@@ -228,7 +218,7 @@ def test_errors(fault, root):
 @pytest.mark.parametrize('iscrowd', [0, 1, False, True])
 def test_iscrowd_may_be_true_or_false(iscrowd, root):
     data = coco()
-    each('annotations', iscrowd=iscrowd)(data)
+    annotation(iscrowd=iscrowd)(data)
     write(root, 'train', data)
     assert said(configured(root)) == ''
 
@@ -247,14 +237,11 @@ def test_ids_may_be_strings_throughout(root):
 
 
 WARNINGS = {
-    'a box without area': (each('annotations', bbox=[1, 1, 0, 5]), '1 boxes have no area'),
-    'a box of negative width': (each('annotations', bbox=[9, 1, -3, 5]), '1 boxes have no area'),
-    'a box outside': (each('annotations', bbox=[200, 1, 9, 5]), '1 boxes are outside of their image'),
-    'a box beyond the edge': (each('annotations', bbox=[60, 1, 60, 5]), '1 boxes reach beyond their image'),
-    'another category': (
-        each('annotations', category_id=7),
-        'no classes of the config and left out: id 7 (1)',
-    ),
+    'a box without area': (annotation(bbox=[1, 1, 0, 5]), '1 boxes have no area'),
+    'a box of negative width': (annotation(bbox=[9, 1, -3, 5]), '1 boxes have no area'),
+    'a box outside': (annotation(bbox=[200, 1, 9, 5]), '1 boxes are outside of their image'),
+    'a box beyond the edge': (annotation(bbox=[60, 1, 60, 5]), '1 boxes reach beyond their image'),
+    'another category': (annotation(category_id=7), 'no classes of the config and left out: id 7 (1)'),
     'categories in another order': (
         lambda data: data['categories'].reverse(),
         "metainfo=dict(classes=('dog', 'cat",
@@ -340,14 +327,14 @@ def test_configs_that_do_not_fit(fault, root):
 
 
 KEY_POINTS = {
-    'NaN': (each('annotations', keypoints=[NAN] * 51), '1 annotations have a key point that is not a finite'),
-    'other number': (each('annotations', keypoints=PEOPLE[:-3]), '1 annotations have not 17 key points'),
+    'NaN': (annotation(keypoints=[NAN] * 51), '1 annotations have a key point that is not a finite'),
+    'other number': (annotation(keypoints=PEOPLE[:-3]), '1 annotations have not 17 key points'),
     'strings': (
-        each('annotations', keypoints=['5'] * 51),
+        annotation(keypoints=['5'] * 51),
         "1 annotations have a value of keypoints that is not a list of numbers: id 11 (list ['5', '5',",
     ),
-    'a number as a string': (each('annotations', num_keypoints='17'), "id 11 (string '17')"),
-    'a box of strings': (each('annotations', bbox=['1'] * 4), "id 11 (list ['1', '1', '1', '1'])"),
+    'a number as a string': (annotation(num_keypoints='17'), "id 11 (string '17')"),
+    'a box of strings': (annotation(bbox=['1'] * 4), "id 11 (list ['1', '1', '1', '1'])"),
     'none': (lambda data: [a.pop('keypoints') for a in data['annotations']], 'no annotation has key points'),
 }
 
@@ -407,7 +394,7 @@ def test_a_large_file_is_read_once(root, tmp_path, monkeypatch):
     monkeypatch.setattr(contents, 'CACHED_FROM', 0)
     monkeypatch.setattr(contents, 'CACHE', tmp_path / 'cache')
     data = coco()
-    each('annotations', bbox=[1, 1, 0, 5])(data)
+    annotation(bbox=[1, 1, 0, 5])(data)
     write(root, 'train', data)
     first = said(configured(root), 'warnings')
     assert '1 boxes have no area' in first and len(list((tmp_path / 'cache').iterdir())) == 2
@@ -416,7 +403,7 @@ def test_a_large_file_is_read_once(root, tmp_path, monkeypatch):
         assert said(configured(root), 'warnings') == first
     (root / 'train' / '2.jpg').unlink()
     assert '1 of 3 files looked for are missing' in said(configured(root))  # images are always looked for
-    each('annotations', bbox=[1, 1, 0, 5], area=NAN)(data)
+    annotation(bbox=[1, 1, 0, 5], area=NAN)(data)
     write(root, 'train', data)
     assert 'not finite' in said(configured(root))
     for file in (tmp_path / 'cache').iterdir():
@@ -426,7 +413,7 @@ def test_a_large_file_is_read_once(root, tmp_path, monkeypatch):
 
 def test_check_prints_warnings_and_raises_errors(root, capsys):
     data = coco()
-    each('annotations', bbox=[1, 1, 0, 5])(data)
+    annotation(bbox=[1, 1, 0, 5])(data)
     write(root, 'train', data)
     checks.check(configured(root), 'train')
     assert capsys.readouterr().err.count('1 boxes have no area') == 1
