@@ -3,6 +3,7 @@ import os
 import pickle
 
 import cv2
+import pytest
 import torch
 from helpers import ENVIRONMENT, on_every_device
 
@@ -80,17 +81,19 @@ def test_networks_are_fused_by_default_and_give_the_same_metrics(device, trained
                 assert abs(metrics[option][name] - value) <= tolerance, (option, name)
 
 
-def test_half_needs_fused_networks(trained, tiny_config, run):
-    work_dir, _ = trained
-    result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--no-fuse', '--half')
-    assert result.returncode == 2 and '--no-fuse turns off' in result.stderr
-
-
-def test_tta_where_the_config_has_none(trained, tiny_config, run):
-    work_dir, _ = trained
-    result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--tta')
-    assert result.returncode == 2
-    assert 'test.py: error: --tta: the config has no tta_model' in result.stderr
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['--half', '--no-fuse'], '--half needs fused networks, which --no-fuse turns off'),
+        (['--cuda-graph', '--no-fuse'], '--cuda-graph needs fused networks'),
+        (['--cuda-graph'], '--cuda-graph needs a GPU'),
+        (['--tta'], '--tta: the config has no tta_model'),
+        (['--out', 'predictions.json'], '--out predictions.json: the name must end in .pkl'),
+    ],
+)
+def test_options_that_will_not_do(options, message, trained, tiny_config, run):
+    result = run('test.py', tiny_config, trained[0] / 'epoch_1.pth', *options, CUDA_VISIBLE_DEVICES='')
+    assert result.returncode == 2 and f'test.py: error: {message}' in result.stderr
 
 
 def test_tta_where_the_config_has_it(trained, tiny_config, run, tmp_path):
@@ -146,12 +149,6 @@ def test_checkpoints_that_cannot_be_tested(tiny_config, run, tmp_path):
     assert not (tmp_path / 'executed').exists()
 
 
-def test_predictions_need_a_pickle_name(trained, tiny_config, run):
-    work_dir, _ = trained
-    result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--out', 'predictions.json')
-    assert result.returncode == 2 and '--out predictions.json: the name must end in .pkl' in result.stderr
-
-
 def test_a_checkpoint_of_another_model(trained, tiny_config, run):
     work_dir, _ = trained
     result = run(
@@ -163,11 +160,3 @@ def test_a_checkpoint_of_another_model(trained, tiny_config, run):
     assert 'Traceback' not in result.stderr and len(result.stderr) < 600
     result = run('test.py', work_dir / 'epoch_1.pth', tiny_config)
     assert result.returncode == 2 and 'it is a checkpoint, and the config comes before it' in result.stderr
-
-
-def test_cuda_graphs_need_a_gpu(trained, tiny_config, run):
-    work_dir, _ = trained
-    result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--cuda-graph', CUDA_VISIBLE_DEVICES='')
-    assert result.returncode == 2 and '--cuda-graph needs a GPU' in result.stderr
-    result = run('test.py', tiny_config, work_dir / 'epoch_1.pth', '--cuda-graph', '--no-fuse')
-    assert result.returncode == 2 and '--cuda-graph needs fused networks' in result.stderr
