@@ -119,6 +119,9 @@ class RecordHook(Hook):
         cfg, model = runner.cfg, runner.model
         while hasattr(model, 'module'):  # of several processes, and of --tta
             model = model.module
+        path, checkpoint = cfg.get('load_from'), None
+        if self._meta is not None:  # which file, and the training that it is from, where it tells
+            checkpoint = dict(path=path, sha256=_sha256(path), training=self._meta.get(KEY))
         modules = ('torch', 'mmengine', 'mmcv', cfg.get('default_scope'), 'res2net_mm')
         self.record.update(
             mode=mode,
@@ -128,7 +131,7 @@ class RecordHook(Hook):
             fused=False,
             tta='module' in cfg.model,
             parameters=dict(model=_count(model), backbone=_count(getattr(model, 'backbone', None))),
-            checkpoint=self._checkpoint(cfg),
+            checkpoint=checkpoint,
             world_size=runner.world_size,
             device=torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
             seed=runner.seed,
@@ -138,13 +141,6 @@ class RecordHook(Hook):
             finished=None,
             metrics=None,
         )
-
-    def _checkpoint(self, cfg: Config) -> dict | None:
-        """The file that weights were loaded from, and the training that it is from, where it tells."""
-        if self._meta is None:
-            return None
-        path = cfg.load_from
-        return dict(path=path, sha256=_sha256(path), training=self._meta.get(KEY))
 
     def _write(self, runner: Runner, **news) -> None:
         self.record.update(news)
