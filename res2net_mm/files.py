@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that are walked once."""
+"""Atomic writes of files, and walks through folders with links."""
 
 import contextlib
 import errno
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``, which takes its place, synced to disk, if nothing goes wrong."""
+    """Write a file atomically: yields a temporary path, which is synced and renamed if no error is raised."""
     make_folder(path.parent)
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
@@ -22,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file atomically."""
     with replacing(path) as part:
         part.write_text(text, encoding='utf-8')
 

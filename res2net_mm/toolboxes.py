@@ -44,7 +44,7 @@ class OpsFinder(MetaPathFinder):
 
 @contextmanager
 def importing(toolbox: str) -> Iterator[None]:
-    """Have an import within that fails say that it did.
+    """A context in which an import that fails raises a `UserError`.
 
     Raises:
         UserError: With what went wrong, and where.

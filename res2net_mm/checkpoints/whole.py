@@ -12,7 +12,7 @@ from .naming import authors_name, describe, differences, listed
 
 @contextmanager
 def loading_whole(checkpoint: str) -> Iterator[None]:
-    """Have mmengine refuse weights that aren't the model's: it would load what fits, and warn.
+    """Have mmengine load state dicts strictly: by itself it loads what fits, and warns.
 
     Args:
         checkpoint (str): The file's name, for the message.

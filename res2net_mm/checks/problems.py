@@ -59,7 +59,7 @@ class Problems:
 
 
 def spread(items: Sequence, most: int = SAMPLE) -> Sequence:
-    """At most so many of some items, evenly spread."""
+    """Subsample: at most ``most`` of some items, evenly spaced."""
     return items[:: -(-len(items) // most)] if len(items) > most else items
 
 

@@ -114,7 +114,7 @@ def networks_of(model: nn.Module) -> list[nn.Module]:
 
 
 def channels_first(network: nn.Module, args: tuple, outs: Tensor | tuple[Tensor, ...]):
-    """Give feature maps on channels first."""
+    """Forward hook of a network: make its outputs contiguous, which is channels first."""
     return outs.contiguous() if isinstance(outs, Tensor) else tuple(out.contiguous() for out in outs)
 
 

@@ -120,7 +120,7 @@ def save_interrupted(runner: Runner, hook: CheckpointHook, meta: dict) -> str:
 
 
 class _Listing:
-    """A file backend that lists what it is asked to remove."""
+    """A file backend that defers removals: the paths are added to a list."""
 
     def __init__(self, backend, removed: list[str]):
         self._backend, self.remove = backend, removed.append
@@ -183,7 +183,7 @@ def find_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
 
 
 def lock(work_dir: str) -> filelock.FileLock:
-    """Keep other trainings out of a work directory until this process ends; tidy up behind a killed one.
+    """Lock a work directory until this process ends, and remove the temporary files of a killed training.
 
     Raises:
         UserError: If another one is in it, or it can't be written.
