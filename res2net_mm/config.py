@@ -3,6 +3,7 @@
 import copy
 import importlib
 import sys
+from collections.abc import Iterator
 from functools import cache, wraps
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -215,6 +216,16 @@ def unwrap(dataset):
     """The data set, or its config, inside of those that repeat it or take a part of it."""
     inner = dataset.get('dataset') if isinstance(dataset, dict) else getattr(dataset, 'dataset', None)
     return dataset if inner is None else unwrap(inner)
+
+
+def walk(node, path: tuple = ()) -> Iterator[tuple[tuple, dict]]:
+    """All dicts in a config, with their paths."""
+    if isinstance(node, dict):
+        yield path, node
+    items = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, value in items:
+        if isinstance(value, (dict, list, tuple)):
+            yield from walk(value, (*path, key))
 
 
 def check_option(cfg: Config, option: str, value=None) -> None:

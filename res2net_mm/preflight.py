@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from .checkpoints import SCHEME, fetch, local_rank
-from .config import accepted
+from .config import accepted, walk
 from .errors import UserError, command
 from .lookup import did_you_mean, find_registered, parameters, registries
 from .registry import MODELS
@@ -91,16 +91,6 @@ def check(cfg: Config, mode: str, checkpoint: str | None = None, keys: bool = Tr
             fetch(checkpoint)
         check_data(cfg, mode)
     check_checkpoints(cfg, mode, checkpoint)
-
-
-def walk(node, path: tuple = ()) -> Iterator[tuple[tuple, dict]]:
-    """All dicts in a config, with their paths."""
-    if isinstance(node, dict):
-        yield path, node
-    items = node.items() if isinstance(node, dict) else enumerate(node)
-    for key, value in items:
-        if isinstance(value, (dict, list, tuple)):
-            yield from walk(value, (*path, key))
 
 
 def check_names(cfg: Config) -> None:

@@ -18,7 +18,7 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 
 from res2net_mm import preflight
 from res2net_mm.checkpoints import RELEASED, load_pretrained
-from res2net_mm.config import load_config
+from res2net_mm.config import load_config, walk
 from res2net_mm.models import Res2Layer, Res2Net
 from res2net_mm.results.paper_tables import specs
 
@@ -41,7 +41,7 @@ EXPERIMENTS = [n for n in REAL if re.search(r'_r2n50(_fpn)?_(coco|voc07|voc12aug
 def build(name, **changes):
     """Build a config's model, uninitialized, with few RoIs."""
     cfg = load_config(str(PATHS[name]), {'model.backbone.init_cfg': None, **changes})
-    for _, node in preflight.walk(cfg.model):
+    for _, node in walk(cfg.model):
         if node.get('type') == 'RandomSampler':
             node.num = 16
         if 'max_per_img' in node and 'nms_pre' in node:
@@ -275,7 +275,7 @@ def test_a_demo_config_is_the_real_model(name):
     real = name.removeprefix('demo/').replace('_voc.py', '_msrab.py')  # DSS's scenes are VOC's
     real, demo = (Config.fromfile(PATHS[n]).model for n in (real, name))
     for model in (real, demo):
-        for _, node in preflight.walk(model):
+        for _, node in walk(model):
             if node.get('type') == 'RandomSampler':
                 del node['num']
             for key in (

@@ -15,10 +15,10 @@ from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_m
 from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
 
 from .. import __version__
+from ..config import walk
 from ..errors import UserError
 from ..files import write_text
 from ..lookup import find_registered
-from ..preflight import walk
 from .coco import check_coco, read_json
 from .pixels import check_folders, check_labels, check_saliency, check_segmentation, mask_fault
 from .problems import MASKS, Problems, Sample, some, spread

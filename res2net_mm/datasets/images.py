@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from PIL import Image
 
+from ..config import walk
 from ..errors import UserError
 from ..registry import TRANSFORMS
 
@@ -179,13 +180,9 @@ def skipped_file(runner: Runner) -> Path:
     return Path(runner.work_dir, 'skipped_images.txt')
 
 
-def name_bad_images(node, skipped_file: Path) -> None:
-    """Have a data loader's config, or a part of it, load images by this module's loader; in place."""
-    if isinstance(node, dict):
-        scope, _, kind = str(getattr(node.get('type'), '__name__', node.get('type'))).rpartition('.')
+def name_bad_images(loader: dict, skipped_file: Path) -> None:
+    """Have a data loader's config load images by this module's loader; in place."""
+    for _, part in walk(loader):
+        scope, _, kind = str(getattr(part.get('type'), '__name__', part.get('type'))).rpartition('.')
         if kind in ('LoadImageFromFile', 'LoadImage') and scope in SCOPES:
-            node.update(type='res2net_mm.LoadImageFromFile', skipped_file=str(skipped_file))
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for each in node:
-            name_bad_images(each, skipped_file)
+            part.update(type='res2net_mm.LoadImageFromFile', skipped_file=str(skipped_file))

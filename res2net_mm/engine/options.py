@@ -10,8 +10,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
-from .. import preflight
-from ..config import unwrap
+from ..config import unwrap, walk
 from ..errors import UserError
 from ..files import make_folder
 from ..lookup import class_name
@@ -37,7 +36,7 @@ def use_gloo(cfg: Config) -> None:
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
     cfg.sync_bn = None  # runs on GPUs only
-    for _, node in preflight.walk(cfg.model):
+    for _, node in walk(cfg.model):
         if node.get('type') == 'SyncBN':
             node['type'] = 'BN'
     cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}

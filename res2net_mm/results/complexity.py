@@ -14,9 +14,8 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..config import load_config, shipped_configs
+from ..config import load_config, shipped_configs, walk
 from ..errors import UserError
-from ..preflight import walk
 from .paper import paper
 
 TOOLBOXES = ('mmdet', 'mmseg', 'mmpose', 'mmpretrain')
