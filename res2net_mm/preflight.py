@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from .checkpoints import SCHEME, fetch, local_rank
-from .config import accepted, walk
+from .config import CONFIGS, accepted, walk
 from .errors import UserError, command
 from .lookup import did_you_mean, find_registered, parameters, registries
 from .registry import MODELS
@@ -244,12 +244,13 @@ def _advice(root: str) -> str:
     if not layout:
         return prepare
     shipped = shipped.removesuffix('/VOC2012')
-    return (
+    advice = (
         f'Expected layout:\n{layout.format(root=shipped)}\n'
         f'To unpack archives or see what is missing: {command("prepare_data")} {prepare} --root {shipped}\n'
-        f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {shipped}\n'
-        'To see everything run without any data: make demo'
+        f'If you have it elsewhere, link to it: ln -s WHERE_IT_IS {shipped}'
     )
+    in_checkout = CONFIGS.resolve().with_name('Makefile').exists()
+    return advice + '\nTo see everything run without any data: make demo' * in_checkout
 
 
 def check_checkpoints(cfg: Config, mode: str, checkpoint: str | None) -> None:

@@ -35,8 +35,7 @@ def test_a_wheel_carries_configs_and_tools(wheel):
 
 
 def test_a_source_distribution_can_test_itself(tmp_path):
-    program = 'import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])'
-    subprocess.run([sys.executable, '-c', program, tmp_path], cwd=ROOT, check=True, capture_output=True)
+    run_program(f'from setuptools import build_meta; build_meta.build_sdist({str(tmp_path)!r})', ROOT)
     with tarfile.open(next(tmp_path.glob('*.tar.gz'))) as archive:
         carried = {Path(*Path(name).parts[1:]) for name in archive.getnames()}
     for folder in ('configs', 'demo', 'docs', 'requirements', 'res2net_mm', 'tests', 'tools'):

@@ -64,6 +64,13 @@ def test_missing_data_is_listed_whole(cfg, coco):
     assert 'val2017' in text and 'instances_train2017.json:' not in text
 
 
+def test_without_a_checkout_there_is_no_makefile(cfg, coco, monkeypatch):
+    monkeypatch.setattr(preflight, 'CONFIGS', coco / 'configs')
+    (coco / 'val2017').rmdir()
+    text = message(cfg)
+    assert text.endswith('ln -s WHERE_IT_IS data/coco') and 'make demo' not in text
+
+
 def test_missing_evaluator_file(cfg, coco):
     cfg.val_evaluator.ann_file = str(coco / 'nowhere.json')
     assert f'val_evaluator.ann_file: {coco}/nowhere.json' in message(cfg)

@@ -99,8 +99,10 @@ def check(benchmark: str) -> None:
     """Check that the jobs can run.
 
     Raises:
-        UserError: If the data aren't there.
+        UserError: If the data, or the demo's configs, aren't there.
     """
+    if not (ROOT / FOLDERS[benchmark]).is_dir():
+        raise UserError(f"{benchmark} are the demo's, of a checkout: {ROOT / FOLDERS[benchmark]} is missing")
     for config, tools in JOBS.items():
         for tool, jobs in tools.items():
             if installed(jobs):

@@ -111,6 +111,12 @@ def test_a_gpu_that_is_not_there(monkeypatch):
         benchmark.main(options(device='cuda'))
 
 
+def test_jobs_of_the_demo_need_a_checkout(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark.benchmark_jobs, 'ROOT', tmp_path)
+    with pytest.raises(UserError, match="jobs are the demo's, of a checkout: .*/demo/configs is missing"):
+        benchmark.benchmark_jobs.check('jobs')
+
+
 @pytest.mark.parametrize(
     ('given', 'message'),
     [
