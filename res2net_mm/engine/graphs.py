@@ -33,7 +33,7 @@ class CudaGraphHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Have the networks called by way of their graphs."""
-        for network in networks_of(runner.model):
+        for network in networks_of(runner.model, '--cuda-graph'):
             if not isinstance(network._compiled_call_impl, TrainingGraphs):
                 network._compiled_call_impl = TrainingGraphs(network)  # which is neither copied nor saved
 

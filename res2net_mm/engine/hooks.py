@@ -10,10 +10,13 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..fused import fuse
+from ..errors import UserError
+from ..fused import FusedBackbone, fuse
 from ..models.backbone import Backbone
 from ..registry import HOOKS, OPTIM_WRAPPERS
 from ..results.curves import plot_curves
+
+NONE = "{} is for this package's networks, of which the model has none"
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -55,16 +58,22 @@ class FuseHook(Hook):
         self.dtype = torch.float32
 
     def before_test(self, runner: Runner) -> None:
-        """Fuse what has just been loaded."""
+        """Fuse what has just been loaded.
+
+        Raises:
+            UserError: If there is no such network, and half precision or CUDA graphs are asked for.
+        """
         if any(isinstance(hook, EMAHook) for hook in runner.hooks):  # exchanges the parameters in a test
             runner.logger.warning(
                 "EMAHook exchanges the networks' weights: they are tested without being fused"
             )
             return
-        if self.half:
-            self.dtype = torch.float16 if torch.cuda.is_available() else torch.bfloat16
-        fuse(runner.model, self.dtype if self.half else None, self.cuda_graph)
-        self.fused = True
+        half = torch.float16 if torch.cuda.is_available() else torch.bfloat16
+        fuse(runner.model, half if self.half else None, self.cuda_graph)
+        self.fused = any(isinstance(module, FusedBackbone) for module in runner.model.modules())
+        if not self.fused and (self.half or self.cuda_graph):
+            raise UserError(NONE.format('--half' if self.half else '--cuda-graph'))
+        self.dtype = half if self.half else self.dtype
 
 
 @HOOKS.register_module()
@@ -76,7 +85,7 @@ class ChannelsLastHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Lay the weights out."""
-        for network in networks_of(runner.model):
+        for network in networks_of(runner.model, '--channels-last'):
             network.to(memory_format=torch.channels_last)
             network.register_forward_hook(channels_first)
 
@@ -93,7 +102,7 @@ class CompileHook(Hook):
         print_log(
             '--compile: the first iteration, and one of another size of images, takes minutes', 'current'
         )
-        for network in networks_of(runner.model):
+        for network in networks_of(runner.model, '--compile'):
             compile_training(network)
 
 
@@ -108,9 +117,16 @@ def compile_training(network: nn.Module) -> None:
     network._compiled_call_impl = call
 
 
-def networks_of(model: nn.Module) -> list[nn.Module]:
-    """This package's networks in a model."""
-    return [module for module in model.modules() if isinstance(module, Backbone)]
+def networks_of(model: nn.Module, option: str) -> list[nn.Module]:
+    """This package's networks in a model.
+
+    Raises:
+        UserError: If there are none that the option could change.
+    """
+    networks = [module for module in model.modules() if isinstance(module, Backbone)]
+    if not networks:
+        raise UserError(NONE.format(option))
+    return networks
 
 
 def channels_first(network: nn.Module, args: tuple, outs: Tensor | tuple[Tensor, ...]):

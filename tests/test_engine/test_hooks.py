@@ -8,7 +8,8 @@ from helpers import assert_close, on_every_device
 from networks import NETWORKS
 from torch import nn
 
-from res2net_mm.engine import ChannelsLastHook, CompileHook
+from res2net_mm.engine import ChannelsLastHook, CompileHook, CudaGraphHook, FuseHook
+from res2net_mm.errors import UserError
 
 
 @pytest.fixture
@@ -16,6 +17,28 @@ def runner():
     """What the hooks see of mmengine's Runner."""
     model = nn.ModuleDict(dict(backbone=NETWORKS['Res2Net'](), neck=nn.Conv2d(64, 8, 3)))
     return types.SimpleNamespace(model=model)
+
+
+@pytest.mark.parametrize('hook, option', [
+    (ChannelsLastHook(), '--channels-last'), (CompileHook(), '--compile'), (CudaGraphHook(), '--cuda-graph'),
+    (FuseHook(half=True), '--half'), (FuseHook(cuda_graph=True), '--cuda-graph'),
+])  # fmt: skip
+def test_what_is_for_other_networks_is_refused(hook, option):
+    runner = types.SimpleNamespace(model=nn.ModuleDict(dict(backbone=nn.Conv2d(3, 8, 3))), hooks=[])
+    start = getattr(hook, 'before_test' if isinstance(hook, FuseHook) else 'before_train')
+    with pytest.raises(UserError, match=f'^{option} is for this package.s networks, of which the model has'):
+        start(runner)
+    assert not getattr(hook, 'fused', False) and getattr(hook, 'dtype', torch.float32) is torch.float32
+
+
+@pytest.mark.parametrize('has_network', [True, False])
+def test_what_a_test_records_of_fusing(runner, has_network):
+    runner.hooks = []
+    if not has_network:
+        del runner.model['backbone']
+    hook = FuseHook(half=has_network)
+    hook.before_test(runner)
+    assert (hook.fused, hook.dtype is torch.float32) == (has_network, not has_network)
 
 
 @on_every_device
