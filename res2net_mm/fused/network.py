@@ -143,7 +143,7 @@ class FusedBackbone(nn.Module):
         if any(p.is_inference() for p in network.parameters()):
             network = copy.deepcopy(network)  # which isn't, where fuse() makes it
         self.in_channels = in_channels(network)
-        given = list(network.modules())
+        given = list(network.eval().modules())
         for module in given:
             for hook in filter(_makes_weights, module._forward_pre_hooks.values()):
                 hook(module, ())  # after a load the weights are those of the last forward
