@@ -286,8 +286,12 @@ def test_what_a_derived_class_computes_otherwise_stays_as_it_is():
         def forward(self, x, scale=1):
             return dict(last=super().forward(scale * x)[-1])
 
-    class Renamed(Res2Net):
-        """Which computes nothing otherwise."""
+    class Pooled(Res2Net):
+        """Whose forward is Res2Net's own, of another stem."""
+
+        def __init__(self, **arguments):
+            super().__init__(**arguments)
+            self.conv1 = nn.Sequential(nn.AvgPool2d(2), self.conv1)
 
     small = dict(depth=(1, 1, 1, 1), base_channels=16, stem_channels=16)
     x = image('', 1, 1, 40, 50)
@@ -300,7 +304,12 @@ def test_what_a_derived_class_computes_otherwise_stays_as_it_is():
     with pytest.warns(UserWarning, match='Named has a forward of its own'):
         assert fuse(named) is named
     assert named(x.expand(-1, 3, -1, -1), scale=2)['last'].shape == (1, 512, 2, 2)
-    assert isinstance(fuse(Renamed(**small)), FusedBackbone)
+    pooled, x = randomize(Pooled(**small)), image('', 1, 3, 40, 50)
+    with torch.no_grad():
+        expected = pooled(x)
+        fused = fuse(pooled)
+        assert isinstance(fused, FusedBackbone)
+        assert_close(fused(x), expected)
 
 
 @pytest.mark.parametrize('make', [

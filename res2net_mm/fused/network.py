@@ -222,7 +222,8 @@ def can_fuse(network: nn.Module) -> bool:
 
 def in_channels(network: Backbone) -> int:
     """Channels of a network's images, or of the feature maps that a stage takes."""
-    return next(m for m in network.modules() if hasattr(m, 'kernel_size')).in_channels
+    convs = (m for m in network.modules() if hasattr(m, 'kernel_size') and hasattr(m, 'in_channels'))
+    return next(convs).in_channels
 
 
 def _makes_weights(hook: Callable) -> bool:
