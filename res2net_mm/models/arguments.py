@@ -156,7 +156,7 @@ def _check_init_cfg(init_cfg: dict | list[dict]) -> None:
         else:
             known = inspect.signature(FUNCTIONS.get('load_pretrained')).parameters
             for name, value in cfg.items():
-                if name not in ('type', *known):
+                if name == 'module' or name not in ('type', *known):
                     raise ValueError(f'init_cfg has no {name!r}{_did_you_mean(name, known)}')
                 if name in ('prefix', 'input_conv', 'partial'):
                     check(f'init_cfg.{name}', value, known[name].annotation)

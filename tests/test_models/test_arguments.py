@@ -118,6 +118,7 @@ WEIGHTS = dict(type='Pretrained', checkpoint='x.pth')
         (dict(init_cfg=[dict(type=PretrainedInit)]), 'has no checkpoint'),
         (dict(init_cfg=dict(type='Pretrained', checkpoint=5)), 'has no checkpoint'),
         (dict(init_cfg=WEIGHTS | dict(prefx='a')), "init_cfg has no 'prefx'; did you mean 'prefix'"),
+        (dict(init_cfg=WEIGHTS | dict(module='a')), "init_cfg has no 'module'"),
         (dict(init_cfg=WEIGHTS | dict(partial='yes')), "init_cfg.partial='yes' must be True or False"),
         (dict(init_cfg=WEIGHTS | dict(input_conv=3)), 'init_cfg.input_conv=3 must be a string or None'),
         (dict(init_cfg=dict(type='Kaimng')), 'init_cfg={.type.: .Kaimng.}: .*Kaimng is not in'),
