@@ -29,7 +29,7 @@ from res2net_mm.checkpoints import (
     safe_loading,
 )
 from res2net_mm.checkpoints.download import RELEASE_URL
-from res2net_mm.checkpoints.naming import authors_name
+from res2net_mm.checkpoints.naming import authors_name, find_state_dict
 from res2net_mm.fused import fuse
 from res2net_mm.models import BLRes2Net, Res2Layer, Res2Net, Res2NetDLA, Res2NeXtCIFAR
 
@@ -190,6 +190,12 @@ def test_what_mmdets_own_network_computes_otherwise_is_said(
             warned.clear()
             torch.nn.ModuleDict(dict(backbone=Res2Net(**TINY, **V1B, **changed))).load_state_dict(theirs)
             assert warned == [f'The weights were {remark}'] * (said and not changed)
+
+
+def test_a_mask_head_is_no_res2net():
+    names = dict.fromkeys(['backbone.stem.7.weight', 'backbone.layer1.0.conv2.weight'], torch.zeros(1))
+    names['roi_head.mask_head.convs.0.conv.weight'] = torch.zeros(1)  # of a Mask R-CNN with ResNet-50-D
+    assert find_state_dict(names)[2] == ''
 
 
 def test_the_aliases_are_the_names_that_the_toolboxes_use():
@@ -430,6 +436,8 @@ def test_files_that_are_no_checkpoints(tmp_path):
         assert re.search('web page|cut off or damaged', message(text))
     with pytest.raises(CheckpointError, match=f'not found: {tmp_path}/none.pth'):
         read_checkpoint(tmp_path / 'none.pth')
+    with pytest.raises(CheckpointError, match=rf'not found: {tmp_path} \(a folder\)'):
+        read_checkpoint(tmp_path)
 
 
 class Hostile:

@@ -353,6 +353,16 @@ def test_downloads_that_break_leave_nothing(kind, message, address, tmp_path):
     assert not list((tmp_path / 'hub' / 'checkpoints').iterdir())
 
 
+def test_a_downloaded_file_that_is_damaged_later_is_noticed(address, tmp_path):
+    assert read_checkpoint(f'{address}/whole/epoch_1.pth').keys() == STATE.keys()
+    (path,) = (tmp_path / 'hub' / 'checkpoints').glob('*.pth')
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match='is damaged: its SHA-256'):
+        read_checkpoint(f'{address}/whole/epoch_1.pth')
+
+
 @pytest.mark.parametrize('source', [
     's3://bucket/x.pth', 'petrel://x.pth', 'openmmlab:s3://bucket/x.pth', 'torchvision://nothing',
     'modelzoo://nothing', 'open-mmlab://nothing', 'openmmlab://nothing', 'mmcls://nothing', 'pavi://nothing',

@@ -89,8 +89,8 @@ def is_of_mmdet(names: Mapping[str, Tensor]) -> bool:
 
     Its files of the backbone alone are the authors', which don't differ.
     """
-    has_stem = any(name.endswith('backbone.stem.7.weight') for name in names)
-    return has_stem and any('.convs.' in name for name in names)
+    stems = [name.removesuffix('stem.7.weight') for name in names if name.endswith('backbone.stem.7.weight')]
+    return any(f'{backbone}layer1.0.convs.0.weight' in names for backbone in stems)
 
 
 def _holds_parameters(value) -> bool:
