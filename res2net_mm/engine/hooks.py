@@ -61,7 +61,7 @@ class FuseHook(Hook):
         """Fuse what has just been loaded.
 
         Raises:
-            UserError: If there is no such network, and half precision or CUDA graphs are asked for.
+            UserError: If no network can be fused, and half precision or CUDA graphs are asked for.
         """
         if any(isinstance(hook, EMAHook) for hook in runner.hooks):  # exchanges the parameters in a test
             runner.logger.warning(
@@ -72,7 +72,8 @@ class FuseHook(Hook):
         fuse(runner.model, half if self.half else None, self.cuda_graph)
         self.fused = any(isinstance(module, FusedBackbone) for module in runner.model.modules())
         if not self.fused and (self.half or self.cuda_graph):
-            raise UserError(NONE.format('--half' if self.half else '--cuda-graph'))
+            option = '--half' if self.half else '--cuda-graph'
+            raise UserError(f'{NONE.format(option)} that can be fused')
         self.dtype = half if self.half else self.dtype
 
 

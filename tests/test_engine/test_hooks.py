@@ -31,6 +31,20 @@ def test_what_is_for_other_networks_is_refused(hook, option):
     assert not getattr(hook, 'fused', False) and getattr(hook, 'dtype', torch.float32) is torch.float32
 
 
+def test_a_network_that_cannot_be_fused_has_no_half(runner):
+    class Doubled(type(runner.model['backbone'])):
+        def forward(self, x):
+            return super().forward(2 * x)
+
+    runner.model['backbone'].__class__ = Doubled
+    runner.hooks = []
+    hook = FuseHook(half=True)
+    with pytest.warns(UserWarning, match='Doubled has a forward of its own'):
+        with pytest.raises(UserError, match='--half is for .* of which the model has none that can be fused'):
+            hook.before_test(runner)
+    assert not hook.fused and hook.dtype is torch.float32
+
+
 @pytest.mark.parametrize('has_network', [True, False])
 def test_what_a_test_records_of_fusing(runner, has_network):
     runner.hooks = []
