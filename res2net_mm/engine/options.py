@@ -118,18 +118,22 @@ def name_pictures(runner: Runner, folder: str) -> None:
     draw = getattr(visualizer, method)
 
     @cache
-    def shared() -> str:  # of all images, in each of several processes
-        dataset = runner.test_dataloader.dataset
-        paths = (dataset.get_data_info(number)['img_path'] for number in range(len(dataset)))
-        return os.path.commonpath({os.path.dirname(os.path.abspath(path)) for path in paths})
+    def names() -> dict[str, str]:  # of all images, in each of several processes
+        dataset, taken = runner.test_dataloader.dataset, {}
+        paths = [dataset.get_data_info(number)['img_path'] for number in range(len(dataset))]
+        root = os.path.commonpath({os.path.dirname(os.path.abspath(path)) for path in paths})
+        for path in paths:
+            name = os.path.relpath(path, root).replace(os.sep, '_')
+            while taken.setdefault(name, path) != path:  # a/b_c.jpg, and there is a_b/c.jpg
+                name = f'_{name}'
+        return {path: name for name, path in taken.items()}
 
     def draw_named(*args, data_sample=None, **kwargs):
         if method == 'visualize_cls' and getattr(preprocessor, 'to_rgb', False):
             kwargs['image'] = kwargs['image'][..., ::-1]
         path = data_sample.get('img_path')
         if path:
-            name = os.path.relpath(path, shared()).replace(os.sep, '_')
-            kwargs['out_file'] = os.path.abspath(os.path.join(folder, name))
+            kwargs['out_file'] = os.path.abspath(os.path.join(folder, names()[path]))
         return draw(*args, data_sample=data_sample, **kwargs)
 
     if runner.cfg.default_scope != 'mmpose':

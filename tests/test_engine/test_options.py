@@ -1,5 +1,7 @@
 """What the tools' options, and a machine without a GPU, change in a config."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -34,6 +36,27 @@ def test_amp_on_a_gpu_keeps_what_the_config_says(monkeypatch):
     cfg.optim_wrapper = dict(type='ApexOptimWrapper')
     with pytest.raises(UserError, match="--amp can't replace"):
         options.use_amp(cfg)
+
+
+def test_each_image_has_a_picture_of_its_own(tmp_path):
+    paths = ['data/a/b_c.jpg', 'data/a_b/c.jpg', 'data/a/x.jpg', 'data/a/x.jpg']
+    drawn = []
+
+    class Dataset(list):
+        get_data_info = list.__getitem__
+
+    dataset = Dataset(dict(img_path=path) for path in paths)
+    runner = SimpleNamespace(
+        visualizer=SimpleNamespace(add_datasample=lambda data_sample, out_file: drawn.append(out_file)),
+        model=SimpleNamespace(data_preprocessor=None),
+        test_dataloader=SimpleNamespace(dataset=dataset),
+        cfg=Config(dict(default_scope='mmdet')),
+    )
+    options.name_pictures(runner, str(tmp_path / 'shown'))
+    for sample in dataset:
+        runner.visualizer.add_datasample(data_sample=sample)
+    names = ['a_b_c.jpg', '_a_b_c.jpg', 'a_x.jpg', 'a_x.jpg']
+    assert drawn == [str(tmp_path / 'shown' / name) for name in names]
 
 
 def test_predictions_that_were_only_written_are_found_in_any_folder(tmp_path):
