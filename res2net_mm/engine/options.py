@@ -133,7 +133,7 @@ def name_pictures(runner: Runner, folder: str) -> None:
             kwargs['image'] = kwargs['image'][..., ::-1]
         path = data_sample.get('img_path')
         if path:
-            kwargs['out_file'] = os.path.abspath(os.path.join(folder, names()[path]))
+            kwargs['out_file'] = os.path.abspath(os.path.join(folder, names().get(path) or Path(path).name))
         return draw(*args, data_sample=data_sample, **kwargs)
 
     if runner.cfg.default_scope != 'mmpose':

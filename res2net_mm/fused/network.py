@@ -222,8 +222,8 @@ def can_fuse(network: nn.Module) -> bool:
 
 def in_channels(network: Backbone) -> int:
     """Channels of a network's images, or of the feature maps that a stage takes."""
-    convs = (m for m in network.modules() if hasattr(m, 'kernel_size') and hasattr(m, 'in_channels'))
-    return next(convs).in_channels
+    weights = (getattr(module, 'weight', None) for module in network.modules())
+    return next(weight for weight in weights if weight is not None and weight.dim() == 4).shape[1]
 
 
 def _makes_weights(hook: Callable) -> bool:
