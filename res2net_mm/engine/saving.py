@@ -14,7 +14,7 @@ from torch import nn
 
 from ..checkpoints import CheckpointError, check_file, read_training
 from ..errors import UserError
-from ..files import replacing
+from ..files import write_text
 from .repeatable import NumberedBatchSampler
 
 INTERRUPTED = 'interrupted.pth'  # saved on a signal, and gone when a regular checkpoint follows
@@ -92,9 +92,7 @@ class SafeCheckpointHook(CheckpointHook):
             backend_args=self.backend_args,
             **self.args,
         )
-        if is_main_process():
-            with replacing(Path(runner.work_dir, 'last_checkpoint')) as part:
-                part.write_text(self.last_ckpt)
+        _name_last(runner, self.last_ckpt)
         self._remove(self._path(INTERRUPTED), *self._outdated)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
@@ -116,7 +114,15 @@ def save_interrupted(runner: Runner, hook: CheckpointHook, meta: dict) -> str:
     """Save a training that ends before its time, where its hook saves; return the file's path."""
     _average_gradients(runner)
     runner.save_checkpoint(hook.out_dir, INTERRUPTED, by_epoch=False, meta=meta)
-    return hook.file_backend.join_path(hook.out_dir, INTERRUPTED)
+    path = hook.file_backend.join_path(hook.out_dir, INTERRUPTED)
+    _name_last(runner, path)
+    return path
+
+
+def _name_last(runner: Runner, path: str) -> None:
+    """Write down which checkpoint mmengine's Runner resumes from."""
+    if is_main_process():
+        write_text(Path(runner.work_dir, 'last_checkpoint'), path)
 
 
 class _Listing:

@@ -127,8 +127,9 @@ def test_a_runner_of_ones_own_is_guarded_too(tmp_path):
     runner.register_hook(SignalHook(11))
     with pytest.raises(Interrupted, match='SIGTERM: saved .*interrupted.pth; --resume goes on'):
         runner.train()
-    config = toy_config(tmp_path, custom_hooks=guard, load_from=f'{tmp_path}/interrupted.pth', resume=True)
-    runner = Runner.from_cfg(config)
+    runner = Runner.from_cfg(toy_config(tmp_path, custom_hooks=guard, resume=True))
+    runner.load_or_resume()
+    assert runner.iter == 11
     runner.train()
     assert last(tmp_path)['meta']['epoch'] == 3
     with pytest.raises(UserError, match=f'The last good checkpoint is {tmp_path}/b/epoch_1.pth'):
