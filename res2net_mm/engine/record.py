@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import os
 import platform
 import subprocess
 import sys
@@ -209,7 +210,8 @@ def _folder(dataset) -> str | None:
     """The folder of a data set's images, by which sets of one type and size are told apart."""
     prefix = getattr(dataset, 'data_prefix', None) or {}
     folders = prefix.values() if isinstance(prefix, dict) else [prefix]
-    return next((folder for folder in (*folders, getattr(dataset, 'data_root', None)) if folder), None)
+    folders = [*folders, getattr(dataset, 'data_root', None)]
+    return next((os.path.normpath(folder) for folder in folders if folder and isinstance(folder, str)), None)
 
 
 def _numbers(metrics: dict | None) -> dict[str, float | None]:

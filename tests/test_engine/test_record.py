@@ -69,7 +69,7 @@ def test_of_a_part_of_such_a_data_set_its_own_images_are_counted(ann_file):
     described = record._describe(part, metrics)
     assert (described['images'], described['instances']) == (len(images), None)
     described = record._describe(whole, metrics)
-    assert (described['images'], described['folder']) == (4, 'val2017/')
+    assert (described['images'], described['folder']) == (4, 'val2017')
 
 
 def test_the_data_set_inside_of_one_that_repeats_it():

@@ -21,7 +21,7 @@ def test_a_training_and_a_test_of_it(trained, tiny_config, run, tmp_path):
     assert (training['mode'], training['config'], training['options']) == ('train', 'tiny', {})
     assert training['changes'] is None and training['checkpoint'] is None and not training['resumed']
     assert training['progress'] == dict(unit='epoch', reached=1, planned=1)
-    folder = f'{tiny_config.parent}/demo/coco/train2017/'
+    folder = f'{tiny_config.parent}/demo/coco/train2017'
     expected = dict(type='CocoDataset', folder=folder, images=6, instances=None, classes=80)
     assert training['data']['train'] == expected
     assert training['data']['val']['images'] == 3 and training['data']['val']['instances'] > 3

@@ -33,7 +33,7 @@ def test_what_training_and_testing_leave(trained, tiny_config, run, tmp_path):
     assert result.returncode == 0, result.stderr
     content = json.loads((tmp_path / 'out' / 'o.json').read_text())
     (table,), (record,) = content['tables'].values(), content['runs'].values()
-    title = f'Other runs: CocoDataset, {tiny_config.parent}/demo/coco/val2017/, 3 images, boxes, %'
+    title = f'Other runs: CocoDataset, {tiny_config.parent}/demo/coco/val2017, 3 images, boxes, %'
     assert table['title'] == title and len(table['numbers']) == 10
     assert record['config'] == 'tiny' and record['footnotes'] == []
     (remark,) = content['remarks']
