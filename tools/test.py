@@ -7,7 +7,10 @@ from res2net_mm.errors import run_tool
 parser = run_parser(__doc__)
 parser.add_argument('checkpoint', help='checkpoint file or address')
 parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
-parser.add_argument('--show-dir', help='draw the predictions, beside the ground truth, into it')
+parser.add_argument(
+    '--show-dir',
+    help='draw the predictions, beside the ground truth, into it (of several processes the first, its own)',
+)
 parser.add_argument('--tta', action='store_true', help="test-time augmentation, the config's own")
 parser.add_argument('--no-fuse', action='store_true', help='test the networks as they are trained')
 parser.add_argument('--half', action='store_true', help='compute the networks in float16 (bfloat16 on a CPU)')
