@@ -6,6 +6,7 @@ import math
 import re
 import types
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -21,6 +22,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from res2net_mm.fused import FusedBackbone, FusedBottle2neck, FusedConv2d, cpu, cuda, fuse
+from res2net_mm.fused.conv import inferring, watched
 from res2net_mm.models import Bottle2neck, Res2Net
 
 every_network = pytest.mark.parametrize('name', NETWORKS)
@@ -153,6 +155,7 @@ def test_weights_of_the_other_form_are_refused(strict):
     with pytest.raises(RuntimeError, match=r'load them before fuse\(\)'):
         model.load_state_dict(learning, strict)
     model.load_state_dict(inferring, strict)
+    model.load_state_dict({}, strict=False)  # such as a head's alone
     with pytest.raises(RuntimeError, match=r'call fuse\(\) before they are loaded'):
         nn.ModuleDict(dict(backbone=build('Res2Net'))).load_state_dict(inferring, strict)
 
@@ -239,6 +242,11 @@ def test_hooks_of_all_modules_and_of_a_copy(copied):
         fused(x)
     handle.remove()
     assert held and all(torch.equal(*pair) for pair in held)
+
+
+def test_hooks_of_one_thread_slow_no_other():
+    with watched(), ThreadPoolExecutor(1) as other:
+        assert not inferring(image()) and other.submit(inferring, image()).result()
 
 
 def test_hooks_of_what_is_replaced_are_gone():
@@ -421,6 +429,12 @@ def test_feature_maps_have_the_memory_format_of_the_image(name, dtype, device):
         assert torch.equal(a, b) and b.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_feature_maps_whose_rows_are_larger_than_a_cache():
+    x = image('', 1, 1024, 2, 65).contiguous(memory_format=torch.channels_last)
+    out = cpu.channels_first(x, torch.float32)
+    assert x[:, :, :1].nbytes > cpu.CACHED and out.is_contiguous() and torch.equal(out, x)
+
+
 @pytest.mark.parametrize('name', ['Res2Net', 'DLA', 'Big-Little'])
 def test_feature_maps_of_one_pixel(name):
     network = build(name)
@@ -510,6 +524,14 @@ def test_what_others_wrote_is_left_alone():
     name = block.plugins['after_conv3'][0]
     setattr(block, name, randomize(Gate(nn.Conv2d(512, 512, 1), nn.BatchNorm2d(512))))
     x = image()
+    with torch.no_grad():
+        expected = network(x)
+        assert_close(fuse(network)(x), expected)
+
+
+def test_a_normalization_without_statistics_is_not_folded():
+    norm_cfg = dict(type='BN', track_running_stats=False)
+    network, x = Res2Net(depth=(1,), num_stages=1, out_indices=(0,), norm_cfg=norm_cfg).eval(), image()
     with torch.no_grad():
         expected = network(x)
         assert_close(fuse(network)(x), expected)
