@@ -389,7 +389,21 @@ def test_notices_other_weights_and_modes(device, captured):
     assert step(network, x)
     step(eager, x)
     compare(network, eager)
+    assert [out.requires_grad for out in network(x)] == [False, True, True, True]  # of a frozen stage none
     assert len(captured) == 4
+
+
+@pytest.mark.parametrize('device', ['cpu'])
+def test_autocast_has_graphs_of_its_own(device, captured):
+    x = image(device)
+    network, _ = warm_pair(device, x)
+    torch.set_autocast_enabled('cuda', True)  # torch.autocast refuses where there is no GPU
+    try:
+        losses = [loss_of(network(x)) for _ in range(2)]
+    finally:
+        torch.set_autocast_enabled('cuda', False)
+    assert [*map(is_by_graphs, losses)] == [False, True]
+    assert len(captured) == 2
 
 
 @on_every_device

@@ -27,10 +27,12 @@ def test_computes_equation_1(scales, first, device):
 
 
 @on_every_device
-def test_scale_1_is_the_plain_bottleneck(device):
+@pytest.mark.parametrize('stride', [1, 2])
+def test_scale_1_is_the_plain_bottleneck(stride, device):
     torchvision = pytest.importorskip('torchvision')
-    plain = randomize(torchvision.models.resnet.Bottleneck(256, 64))
-    block = Bottle2neck(256, 64, scales=1, base_width=64).eval()
+    downsample = nn.AvgPool2d(stride)
+    plain = randomize(torchvision.models.resnet.Bottleneck(256, 64, stride, downsample))
+    block = Bottle2neck(256, 64, scales=1, base_width=64, stride=stride, downsample=downsample).eval()
     weights = {
         k.replace('conv2.', 'convs.0.').replace('bn2.', 'bns.0.'): v for k, v in plain.state_dict().items()
     }
@@ -68,6 +70,7 @@ def test_cardinality_divides_the_convolutions():
 )
 def test_width_is_floored(base_width, planes, width):
     assert Bottle2neck(256, planes, base_width=base_width).width == width
+    assert Bottle2neck(256, planes, base_width=base_width, groups=3).width == 3 * width  # of each group
 
 
 @on_every_device
