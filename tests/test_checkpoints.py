@@ -448,6 +448,11 @@ class Hostile:
         return os.system, (self.command,)
 
 
+class Private:
+    def __reduce__(self):
+        return getattr, (HistoryBuffer, '__init__')
+
+
 @pytest.mark.parametrize('read', [read_checkpoint, CheckpointLoader.load_checkpoint])
 @pytest.mark.parametrize('legacy', [False, True])
 def test_pickled_code_is_never_executed(read, legacy, tmp_path):
@@ -460,6 +465,12 @@ def test_pickled_code_is_never_executed(read, legacy, tmp_path):
     with safe_loading(), pytest.raises(CheckpointError, match=r'asks to run \w+.system, .* not executed'):
         read(str(path))
     assert not sign.exists()
+
+
+def test_of_a_log_only_public_methods_are_named(tmp_path):
+    torch.save({'state_dict': {}, 'meta': Private()}, tmp_path / 'x.pth')
+    with pytest.raises(CheckpointError, match=r'asks to run builtins.getattr'):
+        read_checkpoint(tmp_path / 'x.pth')
 
 
 def test_pickled_code_behind_other_addresses_is_not_executed(tmp_path, monkeypatch):

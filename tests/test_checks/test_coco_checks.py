@@ -218,7 +218,7 @@ def test_errors(fault, root):
 @pytest.mark.parametrize('iscrowd', [0, 1, False, True])
 def test_iscrowd_may_be_true_or_false(iscrowd, root):
     data = coco()
-    annotation(iscrowd=iscrowd)(data)
+    annotation(iscrowd=iscrowd, segmentation=dict(size=[60, 80], counts=[0, 4800]))(data)
     write(root, 'train', data)
     assert said(configured(root)) == ''
 
@@ -401,6 +401,7 @@ def test_a_large_file_is_read_once(root, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(contents, 'check_coco', None)  # not called again
         assert said(configured(root), 'warnings') == first
+    assert 'is of a class of the config' in said(configured(root, classes=('fox', 'owl')))  # not as cached
     (root / 'train' / '2.jpg').unlink()
     assert '1 of 3 files looked for are missing' in said(configured(root))  # images are always looked for
     annotation(bbox=[1, 1, 0, 5], area=NAN)(data)

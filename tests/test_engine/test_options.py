@@ -59,6 +59,12 @@ def test_each_image_has_a_picture_of_its_own(tmp_path):
     assert drawn == [str(tmp_path / 'shown' / name) for name in names]
 
 
+def test_the_learning_rate_is_scaled_by_all_images_that_are_accumulated():
+    cfg = Config(dict(auto_scale_lr=dict(base_batch_size=16), optim_wrapper=dict(accumulative_counts=4)))
+    options.scale_lr(cfg)
+    assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=4)  # mmengine knows a batch's alone
+
+
 def test_predictions_that_were_only_written_are_found_in_any_folder(tmp_path):
     folder = tmp_path / 'a [1]'
     folder.mkdir()
