@@ -194,6 +194,14 @@ def test_zero_init_residual_starts_blocks_as_the_identity():
     assert learning.layer4[1].bn3.weight.eq(1).all()
 
 
+def test_initialization_that_the_config_gives_is_kept():
+    override = dict(type='Constant', name='conv1', val=2)
+    network = Res2Net(**TINY, init_cfg=dict(type='Normal', layer='Conv2d', std=0.01, override=override))
+    network.init_weights()
+    assert network.conv1.weight.eq(2).all() and 0 < network.layer1[0].conv1.weight.std() < 0.02
+    assert network.layer4[1].bn3.weight.eq(1).all()
+
+
 @each_on_a_cpu('arguments', [dict(), V1B, dict(with_se=True), dict(groups=2)], [V1B])
 def test_exports_with_dynamic_sizes(arguments, device):
     network = randomize(Res2Net(**TINY, **arguments)).to(device)

@@ -150,6 +150,12 @@ def test_roi_pool():
     torch.testing.assert_close(ours, theirs)
 
 
+def test_of_equal_pixels_the_first_learns():
+    x = torch.ones(1, 1, 4, 4, requires_grad=True)
+    mmcv.ops.roi_pool(x, torch.tensor([[0.0, 1, 1, 3, 3]]), 1).sum().backward()
+    assert x.grad.nonzero().tolist() == [[0, 0, 1, 1]]
+
+
 @pytest.mark.parametrize('gamma', [2.0, 0.5, 0.0])
 @pytest.mark.parametrize('weighted', [True, False])
 def test_sigmoid_focal_loss(gamma, weighted):

@@ -308,6 +308,13 @@ def test_other_runs_by_data_set_and_kind_with_gains():
     assert re.search(r'faster_rcnn_r2n50_coco +³ +33.4 +70.0\ngain +\+3.3 +\+10.0', text), text
 
 
+def test_a_gain_over_a_baseline_without_the_metric_is_nothing_to_measure():
+    write_test('work_dirs', R50, dict(a=1.0), images=7)
+    write_test('work_dirs', R2N50, dict(a=3.0, b=4.0), images=7)
+    (table,) = other_tables(find_runs(['work_dirs'])[0])
+    assert [(cell.measured, cell.open) for cell in table.rows[-1].cells] == [(2, True), (None, False)]
+
+
 def test_of_other_runs_the_newest_of_a_work_directory_counts():
     write_test('work_dirs', 'mine', coco(0.2), images=7)
     write_test('work_dirs', 'mine', coco(0.3), images=7, time='20260103_000000')
