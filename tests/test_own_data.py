@@ -535,6 +535,15 @@ def test_yolo_lines_that_are_wrong_are_listed(tmp_path):
     assert kept == {'a.jpg': ['cat'], 'b.jpg': ['dog'], 'c.jpg': [], 'd.jpg': []}
 
 
+def test_key_points_behind_a_yolo_box_are_no_outline(tmp_path):
+    folders.yolo_layout(tmp_path)
+    before = [picture.objects for picture in read(tmp_path, 'faster_rcnn').pictures.values()]
+    for file in tmp_path.glob('labels/*/*.txt'):
+        file.write_text(file.read_text().strip() + ' 0.1 0.9 2 0.2 0.8 1\n')
+    folders.write(tmp_path / 'data.yaml', 'names: [cat, dog]\nkpt_shape: [2, 3]\n')
+    assert before == [picture.objects for picture in read(tmp_path, 'faster_rcnn').pictures.values()]
+
+
 def test_outlines_in_pixels_are_listed(tmp_path):
     folders.yolo_layout(tmp_path, outline=True)
     folders.write(tmp_path / 'labels/train/0.txt', '0 0.1 0.1 0.9 0.1 30 40\n')

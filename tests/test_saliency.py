@@ -21,6 +21,7 @@ from res2net_mm.engine import RecordHook
 from res2net_mm.engine.options import scale_lr
 from res2net_mm.errors import UserError
 from res2net_mm.evaluation import SaliencyMetric
+from res2net_mm.evaluation import saliency as evaluation
 from res2net_mm.evaluation.saliency import measure
 
 CONFIG = Path(__file__).parents[1] / 'configs' / 'dss_r2n50_msrab.py'
@@ -226,6 +227,15 @@ def test_each_set_has_its_own_metrics(caplog):
     alone = evaluate([sample(*first, 'A')]) | evaluate([sample(*second, 'B')])
     assert both.pop('A/images') == 2 and alone.pop('A/images') == 1
     assert both == pytest.approx(alone)
+
+
+def test_maps_are_rounded_to_8_bits(monkeypatch):
+    seen = []
+    monkeypatch.setattr(evaluation, 'measure', lambda saliency, mask: seen.append(saliency.tolist()))
+    logits, mask = torch.tensor([[[0.999, 0.001, 0.499]]]), torch.zeros(1, 1, 3)
+    sample = dict(dataset='a', seg_logits=dict(data=logits), gt_sem_seg=dict(data=mask))
+    SaliencyMetric().process(None, [sample])
+    assert seen == [[[255, 0, 127]]]
 
 
 def test_several_processes_measure_what_one_does():

@@ -116,7 +116,7 @@ def _check(data, problems, classes, image_root, masks, key_points, annotated, fi
         _check_boxes(annotations, by_id, problems)  # MMDetection reads those of all categories
         annotations = _of_classes(annotations, categories, counts, classes, problems, annotated)
         sizes = [min(i['width'], i['height']) for i in images]
-        filled = {a['image_id'] for a in annotations if not a.get('ignore')}
+        filled = {a['image_id'] for a in annotations}
         keep_empty = not filter_cfg.get('filter_empty_gt')
         smallest = filter_cfg.get('min_size', 0)
         if annotations and not any(

@@ -71,7 +71,6 @@ def deform_conv_backward_parameters(
         weight = torch.zeros_like(grad_weight)  # which the gradient doesn't depend on
         grad = _gradients(grad_output, input, weight, offset, None, None, _of_v1(**geometry))[1]
     grad_weight.add_(grad, alpha=scale)
-    columns.set_(columns.new_empty(0))
 
 
 def modulated_deform_conv_forward(

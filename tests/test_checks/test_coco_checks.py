@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import random
 import re
 from functools import cache
@@ -13,6 +14,7 @@ from mmengine.registry import DATASETS, DefaultScope
 
 from res2net_mm import checks
 from res2net_mm.checks import contents
+from res2net_mm.checks.problems import spread
 from res2net_mm.config import load_config
 from res2net_mm.errors import UserError
 
@@ -388,6 +390,7 @@ def test_every_image_or_a_sample(root):
     write(root, 'train', data)
     assert '200 of 200' not in said(configured(root)) and 'of 200 files looked for' in said(configured(root))
     assert '997 of 1,000 files looked for are missing' in said(configured(root), every=True)
+    assert [*spread(range(399))] == [*range(0, 399, 2)]  # 200 at most
 
 
 def test_a_large_file_is_read_once(root, tmp_path, monkeypatch):
@@ -404,9 +407,14 @@ def test_a_large_file_is_read_once(root, tmp_path, monkeypatch):
     assert 'is of a class of the config' in said(configured(root, classes=('fox', 'owl')))  # not as cached
     (root / 'train' / '2.jpg').unlink()
     assert '1 of 3 files looked for are missing' in said(configured(root))  # images are always looked for
-    annotation(bbox=[1, 1, 0, 5], area=NAN)(data)
+    file, stat = root / 'train.json', (root / 'train.json').stat()
+    annotation(bbox=[1, 1, 0, 50], area=NAN)(data)
     write(root, 'train', data)
+    os.utime(file, ns=(stat.st_mtime_ns, stat.st_mtime_ns))  # another size
     assert 'not finite' in said(configured(root))
+    file.write_text(file.read_text().replace('NaN', '200'))  # another time
+    assert 'not finite' not in said(configured(root))
+    write(root, 'train', data)
     for file in (tmp_path / 'cache').iterdir():
         file.write_text('{torn')
     assert 'not finite' in said(configured(root))

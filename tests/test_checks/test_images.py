@@ -72,6 +72,12 @@ def test_the_limit_can_be_set(tmp_path):
         read_image(str(tmp_path / 'a.png'), max_pixels=4799)
 
 
+def test_pillows_own_limit_holds_again_behind_a_header():
+    limit = Image.MAX_IMAGE_PIXELS
+    assert image_size(claiming(60_000, 60_000)) == (60_000, 60_000) and image_size(b'') is None
+    assert Image.MAX_IMAGE_PIXELS == limit and limit
+
+
 def pillow(mode, **options):
     picture = Image.fromarray(PICTURE[..., ::-1]).convert(mode)
     stream = io.BytesIO()

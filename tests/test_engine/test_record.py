@@ -1,4 +1,4 @@
-"""What the hook records; of whole runs: tests/test_tools/test_records.py."""
+"""What the hook records; of whole runs: tests/test_tools/test_recorded_runs.py."""
 
 import json
 import subprocess
@@ -98,6 +98,14 @@ def test_a_record_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match='disk full'):
         hook._write(runner, metrics={'mIoU': 2.0})
     assert file.read_text() == before and len(list(file.parent.iterdir())) == 1
+
+
+def test_a_checkpoint_has_its_own_progress_and_no_earlier_metrics():
+    hook, checkpoint = RecordHook(), dict(meta=dict(iter=8))
+    hook.record.update(metrics={'mIoU': 1.0})
+    hook.before_save_checkpoint(SimpleNamespace(train_loop=None, iter=7, max_iters=9), checkpoint)
+    progress = dict(unit='iter', reached=8, planned=9)
+    assert checkpoint['meta']['record'] == dict(metrics=None, progress=progress)
 
 
 def test_a_config_that_asks_for_it_gets_it_once():

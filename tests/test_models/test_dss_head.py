@@ -128,6 +128,9 @@ def test_mixed_precision_sums_in_single(device):
     for name, loss in losses.items():
         assert loss.dtype == torch.float32
         assert loss.item() == pytest.approx(expected[name].item(), rel=0.01)
+    maps = [x.bfloat16() for x in maps]
+    losses, logits = head.bfloat16().loss(maps, samples(masks), {}), head(maps, (64, 64)).float()
+    assert_close(torch.stack(list(losses.values())), F.softplus(logits).sum((0, 2, 3)))
 
 
 @on_every_device
