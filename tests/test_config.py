@@ -130,6 +130,14 @@ def test_an_option_without_a_key_or_a_value_is_a_usage_error(option, capsys):
     assert f'argument --cfg-options: {option!r} is not of the form KEY=VALUE' in capsys.readouterr().err
 
 
+def test_an_option_inside_of_none():
+    data = load_config(
+        'res2net_mm::faster_rcnn_r2n50_coco.py',
+        {f'train_dataloader.dataset.{where}backend_args.backend': 'local' for where in ('', 'pipeline.0.')},
+    ).train_dataloader.dataset
+    assert data.backend_args == data.pipeline[0].backend_args == dict(backend='local')
+
+
 def test_option_values():
     options = parse('a=/my files/x.pth', 'b=[1,(2,3)]', 'c=1e-3', 'd=None', '--cfg-options', 'e=1,2', 'c=x=y')
     assert options == dict(a='/my files/x.pth', b=[1, (2, 3)], c='x=y', d=None, e=[1, 2])

@@ -1,6 +1,7 @@
 """Each row breaks a small valid data set in one way: what is said of it, and whether it stops a run."""
 
 import copy
+import gc
 import json
 import os
 import random
@@ -214,6 +215,7 @@ def test_errors(fault, root):
     result = change(data)
     write(root, 'train', result if isinstance(result, str) else data)
     found = said(configured(root))
+    assert gc.isenabled()
     assert text in found and f'train_dataloader.dataset ({root}/train.json)' in found
 
 

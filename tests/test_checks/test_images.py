@@ -14,7 +14,7 @@ from mmengine.registry import TRANSFORMS, DefaultScope
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from res2net_mm.datasets.images import LoadImageFromFile, image_size, read_image
+from res2net_mm.datasets.images import EXIF_ORIENTATION, LoadImageFromFile, image_size, read_image
 from res2net_mm.engine.safe_runner import SafeRunner
 from res2net_mm.errors import UserError
 
@@ -76,6 +76,15 @@ def test_pillows_own_limit_holds_again_behind_a_header():
     limit = Image.MAX_IMAGE_PIXELS
     assert image_size(claiming(60_000, 60_000)) == (60_000, 60_000) and image_size(b'') is None
     assert Image.MAX_IMAGE_PIXELS == limit and limit
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_the_size_is_that_of_the_image_as_it_is_read(orientation, tmp_path):
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = orientation
+    content = pillow('RGB', format='JPEG', exif=exif)
+    (tmp_path / 'a.jpg').write_bytes(content)
+    assert image_size(content) == read_image(str(tmp_path / 'a.jpg')).shape[1::-1]
 
 
 def pillow(mode, **options):

@@ -105,6 +105,12 @@ def test_batched_nms_keeps_classes_apart():
         assert kept.tolist() == [0, 1] and dets[:, 4].tolist() == pytest.approx([0.9, 0.8])
 
 
+def test_soft_nms_at_the_threshold_itself():
+    boxes, scores = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5]]), torch.tensor([0.9, 0.8])
+    dets, _ = mmcv.ops.soft_nms(boxes, scores, iou_threshold=0.5, method='linear')
+    assert dets[:, 4].tolist() == pytest.approx([0.9, 0.4])
+
+
 def test_nms_match_of_boxes_without_an_area():
     dets = torch.tensor([[5.0, 5, 5, 5, 0.9], [5, 5, 5, 5, 0.8], [0, 0, 9, 9, 0.7], [0, 0, 9, 8, 0.6]])
     assert [group.tolist() for group in mmcv.ops.nms_match(dets, 0.5)] == [[0], [1], [2, 3]]
@@ -137,14 +143,13 @@ def pool_plainly(x, roi, height, width, scale):
 
 def test_roi_pool():
     x = random(2, 3, 9, 13)
-    rois = torch.cat(
-        [CASES['roi_align avg 0 True'][1][1], torch.tensor([[1.0, 30, 30, 10, 40], [0, 200, 0, 300, 50]])]
-    )
+    empty = torch.tensor([[1.0, 30, 30, 10, 40], [0, 30, 30, 29, 40], [0, 200, 0, 300, 50]])
+    rois = torch.cat([CASES['roi_align avg 0 True'][1][1], empty])
     x.requires_grad_()
     out = mmcv.ops.roi_pool(x, rois, (3, 4), 0.125)
     expected = torch.stack([pool_plainly(x, roi, 3, 4, 0.125) for roi in rois])
     torch.testing.assert_close(out, expected)
-    assert (out[-2:] == 0).all() and (out[:-2] != 0).any()
+    assert (out[-3:] == 0).all() and (out[:-3] != 0).any()
     grad = random(*out.shape, seed=1)
     ours, theirs = (torch.autograd.grad(y, x, grad)[0] for y in (out, expected))
     torch.testing.assert_close(ours, theirs)
