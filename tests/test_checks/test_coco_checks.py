@@ -386,6 +386,12 @@ def test_an_evaluation_needs_no_annotations_where_results_are_submitted(root):
     assert said(cfg, phases=('test',)) == ''
 
 
+def test_heads_that_have_classes_of_their_own():
+    boxes = dict(bbox_head=[dict(num_classes=80)], semantic_head=dict(num_classes=183))  # HTC's
+    model = dict(rpn_head=dict(num_classes=1), roi_head=boxes)
+    assert dict(contents._heads(model)) == {'model.roi_head.bbox_head.0': 80}
+
+
 def test_every_image_or_a_sample(root):
     data = coco()
     data['images'] = [dict(id=i, file_name=f'{i}.jpg', width=80, height=60) for i in range(1, 1001)]
