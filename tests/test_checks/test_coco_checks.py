@@ -245,6 +245,7 @@ WARNINGS = {
     'a box of negative width': (annotation(bbox=[9, 1, -3, 5]), '1 boxes have no area'),
     'a box outside': (annotation(bbox=[200, 1, 9, 5]), '1 boxes are outside of their image'),
     'a box beyond the edge': (annotation(bbox=[60, 1, 60, 5]), '1 boxes reach beyond their image'),
+    'a box three pixels beyond': (annotation(bbox=[60, 1, 23, 5]), '1 boxes reach beyond their image'),
     'another category': (annotation(category_id=7), 'no classes of the config and left out: id 7 (1)'),
     'categories in another order': (
         lambda data: data['categories'].reverse(),

@@ -141,6 +141,12 @@ def pool_plainly(x, roi, height, width, scale):
     return out
 
 
+def test_roi_align_of_a_box_without_an_area():
+    x, box = random(1, 2, 9, 13), torch.tensor([[0.0, 27, 27, 27, 27]])
+    largest, average = (mmcv.ops.roi_align(x, box, 1, 0.125, 0, mode, False) for mode in ('max', 'avg'))
+    torch.testing.assert_close(largest, average)  # it has one sample, as of a pixel
+
+
 def test_roi_pool():
     x = random(2, 3, 9, 13)
     empty = torch.tensor([[1.0, 30, 30, 10, 40], [0, 30, 30, 29, 40], [0, 200, 0, 300, 50]])
