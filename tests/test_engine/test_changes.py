@@ -61,6 +61,11 @@ def test_what_decides_an_evaluation(options, line):
     assert line is None or line in found['evaluation']
 
 
+def test_a_transform_more_decides_an_evaluation():
+    found = changes(change=lambda cfg: cfg.test_dataloader.dataset.pipeline.append(dict(type='X')))
+    assert len(found['evaluation']) == 1 and found['evaluation'][0].startswith('dataset.pipeline=[')
+
+
 @pytest.mark.parametrize(
     'options',
     [

@@ -4,7 +4,7 @@ from helpers import assert_close, image, on_every_device, randomize
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from res2net_mm.models import BLRes2Net
+from res2net_mm.models import BLRes2Net, Bottle2neck
 
 PLAIN = dict(scales=1, base_width=64)  # bL-ResNet
 TINY = dict(depth=(2, 3, 2, 1), base_channels=16, scales=3, base_width=8)
@@ -72,13 +72,15 @@ def test_at_output_stride_8():
     assert [tuple(out.shape[2:]) for out in outs] == [(19, 25), (10, 13), (10, 13), (10, 13)]
     little, big = network.layer3[1].little, network.layer3[1].big
     assert little[0].convs[0].dilation == big[0].convs[0].dilation == (2, 2)
+    stages = network.layer3, network.layer4  # where a stride was, the dilation is that of before it
+    assert [stage[0].convs[0].dilation for stage in stages] == [(1, 1), (2, 2)]
 
 
 def test_only_blocks_with_a_stride_begin_a_stage():
-    for name, block in on_meta().named_modules():
-        if hasattr(block, 'hierarchical'):
-            assert block.hierarchical == (block.convs[0].stride[0] == 1), name
-            assert (block.pool is None) == block.hierarchical, name
+    blocks = [block for block in on_meta().modules() if isinstance(block, Bottle2neck)]
+    assert sum(block.is_first for block in blocks) == 6  # three big branches, three stages behind them
+    assert all(block.is_first == (block.convs[0].stride == (2, 2)) for block in blocks)
+    assert all(block.is_first == (block.pool is not None) for block in blocks)
 
 
 @pytest.mark.parametrize(
