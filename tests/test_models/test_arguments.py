@@ -144,7 +144,9 @@ def test_the_head_s_threshold():
 def test_numpy_s_numbers_lists_and_configs_are_taken(network):
     given = {k: np.array(v, np.int64)[()] for k, v in NETWORKS[network].items()}
     given['depth'] = list(given['depth'])
-    cfg = ConfigDict(given, with_se=np.bool_(True), dcn={}, norm_cfg=dict(type='BN'), init_cfg=[])
+    cfg = ConfigDict(
+        given, with_se=np.bool_(True), dcn={}, conv_cfg={}, norm_cfg=dict(type='BN'), init_cfg=[]
+    )
     torch.manual_seed(0)
     expected = network(**NETWORKS[network], with_se=True, norm_cfg=dict(type='BN'))
     torch.manual_seed(0)
