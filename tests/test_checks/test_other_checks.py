@@ -131,6 +131,9 @@ def test_voc_warnings(voc):
     root, cfg = voc
     xml(XML.replace('</annotation>', OBJECT.replace('cat', 'lynx') + '</annotation>'))(root)
     assert said(cfg) == '' and 'no classes of the config and left out: lynx (1)' in said(cfg, 'warnings')
+    replace(xmax=79)(root)
+    assert 'beyond the image' not in said(cfg, 'warnings')
+    xml(XML)(root)
     replace(xmax=200)(root)
     assert said(cfg) == '' and 'box that reaches beyond the image: 1.xml' in said(cfg, 'warnings')
 
