@@ -341,6 +341,15 @@ def test_weights_that_hooks_compute_are_those_that_were_loaded(make):
         assert_close(fused(x), expected, to=1e-4)
 
 
+def test_a_part_alone_has_tangents():
+    part, x = fuse(build('Res2Net')).conv1, image()
+    part.relu = False  # linear, but for the bias
+    with torch.no_grad():
+        _, tangent = torch.func.jvp(part, (x,), (torch.ones_like(x),))
+        expected = part(torch.ones_like(x)) - part(torch.zeros_like(x))
+    torch.testing.assert_close(tangent, expected, rtol=1e-4, atol=1e-4)
+
+
 @every_network
 def test_in_inference_mode(name):
     x = image(name)

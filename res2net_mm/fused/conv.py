@@ -49,7 +49,7 @@ def inferring(x: Tensor, residual: Tensor | None = None) -> bool:
 
     What is done must be PyTorch's own operators else, and overwrite nothing.
     """
-    if is_compiling() or is_tracing() or _thread.watched:
+    if is_compiling() or is_tracing() or _thread.watched or forward_ad._current_level >= 0:
         return False
     return not (x.requires_grad or (residual is not None and residual.requires_grad))
 
