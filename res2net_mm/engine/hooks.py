@@ -74,7 +74,8 @@ class FuseHook(Hook):
         if not self.fused and (self.half or self.cuda_graph):
             option = '--half' if self.half else '--cuda-graph'
             raise UserError(f'{NONE.format(option)} that can be fused')
-        self.dtype = half if self.half else self.dtype
+        if self.half:
+            self.dtype = half
 
 
 @HOOKS.register_module()
