@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -50,7 +51,7 @@ def memory(function: Callable[[], object], device: str = 'cpu') -> tuple[int, in
         result = function()  # noqa: F841  it shall still be there
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before, torch.cuda.memory_allocated() - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         result = function()  # noqa: F841
     allocated = peak = 0
     for event in profiler.profiler.kineto_results.events():
@@ -64,7 +65,7 @@ def kernels(function: Callable[[], object], device: str) -> int | None:
     """How many kernels a call has a GPU run, copies among them: a short run is bound by their launches."""
     if device != 'cuda':
         return None
-    with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as profiler:
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
         function()
         torch.cuda.synchronize()
     return sum(event.device_type() == DeviceType.CUDA for event in profiler.profiler.kineto_results.events())
@@ -336,6 +337,7 @@ def main(options: argparse.Namespace) -> None:
         UserError: See :func:`check`; or, later, a job fails.
     """
     check(options)
+    warnings.filterwarnings('ignore', '.*Profiler clears events')  # each measures a single cycle
     if options.threads:
         torch.set_num_threads(options.threads)
     console = Console(width=None if sys.stdout.isatty() else 110)

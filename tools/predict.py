@@ -71,6 +71,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's ends it as Ctrl-C does
     from mmengine.logging import MMLogger
 
+    from res2net_mm.fused import FusedBackbone
     from res2net_mm.visualization.ground_truth import load_ground_truth
     from res2net_mm.visualization.inferencers import load_predictor
     from res2net_mm.visualization.predict import TRUTH, find_images, predict, unique_names
@@ -89,6 +90,9 @@ def main() -> None:
         name: load_predictor(*model, changed, **how, detector=detector)
         for name, model, changed in zip(names, models, options)
     }
+    used = [predictor.inferencer.model for predictor in (detector, *predictors.values()) if predictor]
+    if args.half and not any(isinstance(m, FusedBackbone) for model in used for m in model.modules()):
+        raise UserError("--half is for this package's networks, and nothing given has one that can be fused")
     about = {'Command': ' '.join([Path(sys.argv[0]).name, *map(shlex.quote, sys.argv[1:])])}
     about |= {name: checkpoint for name, (_, checkpoint) in zip(names, models)}
     truth = None

@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
+from torch import distributed
 
 from .. import checks, preflight
 from ..checkpoints import fetch, last_checkpoint, local_rank, read_training, safe_loading
@@ -37,7 +38,7 @@ def main(
     cfg_options: dict | None,
     **arguments,
 ) -> None:
-    """Call :func:`train` or :func:`test`; of several processes' errors of the user, one is raised."""
+    """Call :func:`train` or :func:`test`; what several processes have to say alike, one says."""
     number = arguments.pop('local_rank')
     if number is not None:
         os.environ.setdefault('LOCAL_RANK', str(number))
@@ -48,20 +49,30 @@ def main(
     try:
         with safe_loading():
             run(prepare(config, work_dir, launcher, cfg_options), cfg_options=cfg_options, **arguments)
-        if torch.distributed.is_initialized():
+        if distributed.is_initialized():
             # The group's threads now and then abort a process that ends before they do; a model that isn't
             # collected yet still holds the group.
             gc.collect()
-            torch.distributed.destroy_process_group()
+            distributed.destroy_process_group()
     except BaseException as error:
         kill_workers()
         # mmengine's formatter of configs turns a KeyboardInterrupt into a SyntaxError.
         interrupted = isinstance(error, (KeyboardInterrupt, SyntaxError)) and _was_interrupted(error)
-        if local_rank() and (interrupted or isinstance(error, UserError)):
-            sys.exit(130 if interrupted else error.code)
-        if interrupted:
+        if interrupted and local_rank() == 0:
             raise KeyboardInterrupt from None
+        if interrupted or isinstance(error, UserError) and not _is_news(error):
+            sys.exit(130 if interrupted else error.code)
         raise
+
+
+def _is_news(error: UserError) -> bool:
+    """Whether no other process has shown the same error."""
+    if not distributed.is_initialized():  # all of a node have met it
+        return local_rank() == 0
+    try:
+        return distributed.distributed_c10d._get_default_store().add(str(error), 1) == 1
+    except RuntimeError:  # the process that holds the store has ended
+        return True
 
 
 def _was_interrupted(error: BaseException | None) -> bool:

@@ -132,7 +132,8 @@ class Graphs:
     """A network as CUDA graphs, one for each shape of input: a replay costs no launches.
 
     Each stream has graphs of its own. Weights may change in place; others in their place are noticed, as is
-    whether TF32 is allowed. What can't be captured runs as it is, and a warning says so once.
+    whether TF32 is allowed. After something that can't be captured, which a warning says, what has no graph
+    yet runs as it is.
 
     Args:
         network (nn.Module): Maps a Tensor to a Tensor or a tuple of them, without autograd.
@@ -145,6 +146,7 @@ class Graphs:
         self.limit = limit
         self.channels_last = channels_last
         self._replays: OrderedDict[tuple, Callable] = OrderedDict()
+        self._captures = True
         self._pools = {}
         self._tensors = [
             (tensors, name)
@@ -163,7 +165,7 @@ class Graphs:
         stream = torch.cuda.current_stream(x.device)
         weights = tuple(t.data_ptr() for ts, name in self._tensors if (t := ts[name]) is not None)
         key = x.shape, dtype, x.device, stream.cuda_stream, tf32(), weights
-        if key not in self._replays:
+        if key not in self._replays and self._captures:
             if len(self._replays) >= self.limit:
                 stream.synchronize()  # it may be running
                 self._replays.popitem(last=False)
@@ -171,7 +173,13 @@ class Graphs:
                 # Memory is of a pool and of a stream: graphs share it on one alone.
                 self._pools[stream.cuda_stream] = torch.cuda.graph_pool_handle(), torch.cuda.Stream(x.device)
             where = self._pools[stream.cuda_stream]
-            self._replays[key] = capture(self.network, x, dtype, self.channels_last, *where)
+            if replay := capture(self.network, x, dtype, self.channels_last, *where):
+                self._replays[key] = replay
+            else:
+                self._captures = False  # after some failures PyTorch can't capture any more
+        if key not in self._replays:
+            memory_format = torch.channels_last if self.channels_last else torch.contiguous_format
+            return self.network(x.to(dtype=dtype, memory_format=memory_format))
         self._replays.move_to_end(key)
         return self._replays[key](x)
 
@@ -184,11 +192,11 @@ class Graphs:
 
 def capture(
     network: nn.Module, x: Tensor, dtype: torch.dtype, channels_last: bool, pool, side: torch.cuda.Stream
-) -> Callable[[Tensor], object]:
+) -> Callable[[Tensor], object] | None:
     """Capture a network's forward for inputs of one shape.
 
     Returns:
-        Callable: Maps an input to the outputs, by a replay or, if there could be no capture, without one.
+        Callable | None: Maps an input to the outputs; None if there could be no capture, as a warning says.
     """
     current = torch.cuda.current_stream(x.device)
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -206,11 +214,12 @@ def capture(
                 outs = network(static)
         except RuntimeError as error:
             warnings.warn(
-                f'{type(network).__name__} runs without a CUDA graph, which could not be captured ({error}); '
-                'leave out --cuda-graph, or give images of fewer sizes if memory ran out',
+                f'{type(network).__name__} runs without CUDA graphs, from inputs of {tuple(x.shape)} on, '
+                f'which could not be captured ({error}); leave out --cuda-graph, or give images of fewer '
+                'sizes if memory ran out',
                 stacklevel=2,
             )
-            return lambda x: network(x.to(dtype=dtype, memory_format=memory_format))
+            return None
 
     def replay(x: Tensor) -> Tensor | tuple[Tensor, ...]:
         static.copy_(x)

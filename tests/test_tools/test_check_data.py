@@ -95,3 +95,14 @@ def test_an_image_that_cannot_be_read_is_named_or_skipped(faulty, run, tmp_path)
     file = tmp_path / 'run' / 'skipped_images.txt'
     skipped = f'1 images were skipped, other samples took their places; all are in {file}:\n  {bad}'
     assert result.stdout.count(skipped) == 1
+
+
+def test_what_one_of_two_processes_cannot_read_is_said(faulty, run, tmp_path):
+    config, data, write = faulty
+    bad = tmp_path / 'data/coco/train2017' / data['images'][1]['file_name']  # the second process's first
+    bad.write_bytes(bad.read_bytes()[:200])
+    options = ['train_dataloader.sampler.shuffle=False', 'train_dataloader.batch_size=1']
+    result = run(
+        'dist_train.sh', config, 2, '--cfg-options', *options, PORT=free_port(), CUDA_VISIBLE_DEVICES=''
+    )
+    assert result.returncode != 0 and result.stderr.count(f"train.py: error: {bad} can't be read") == 1

@@ -591,3 +591,19 @@ def test_the_tool_beside_ground_truth(models, run, tmp_path):
 def test_the_tool_ends_with_a_sentence(arguments, message, models, run):
     result = run('predict.py', *models['segments'], *arguments)
     assert result.returncode == 2 and result.stderr.endswith(message) and 'Traceback' not in result.stderr
+
+
+def test_half_is_for_networks_that_can_be_fused(models, run, tmp_path):
+    (tmp_path / 'other.py').write_text(
+        f'_base_ = {models["classes"][0]!r}\n'
+        "other = dict(_delete_=True, type='MobileNetV2', widen_factor=0.1)\n"
+        'model = dict(backbone=other, head=dict(in_channels=1280))\n'
+    )
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(load_config(str(tmp_path / 'other.py')).model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'other.pth')
+    cv2.imwrite(str(tmp_path / '1.jpg'), IMAGE)
+    result = run('predict.py', 'other.py', 'other.pth', '1.jpg', '--half')
+    assert result.returncode == 2 and '--half' in result.stderr and 'can be fused' in result.stderr
+    result = run('predict.py', 'other.py', 'other.pth', '1.jpg', '--half', '--against', *models['classes'])
+    assert result.returncode == 0, result.stderr[-3000:]  # one of the two has
