@@ -220,7 +220,8 @@ class Bottle2neck(BaseModule):
 def average_pool(stride: int) -> nn.Sequential:
     """3x3 average pooling that counts what it pads.
 
-    PyTorch's own, if it pads, has wrong gradients in ``channels_last`` on a GPU (its issue 188344).
+    PyTorch's own, if it pads, had wrong gradients in ``channels_last`` on a GPU until July 2026 (its issue
+    188344): 2.11 has them.
     """
     return nn.Sequential(nn.ZeroPad2d(1), nn.AvgPool2d(3, stride))
 

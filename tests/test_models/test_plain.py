@@ -176,7 +176,8 @@ def test_compiles_without_a_graph_break(name, training):
     other = copy.deepcopy(network)
     x = image(name)
     torch._dynamo.reset()
-    step = torch.compile(loss, backend='eager', fullgraph=True)
+    backend = 'aot_eager' if name == 'with_cp' else 'eager'  # which fails at recomputed BN in PyTorch 2.15
+    step = torch.compile(loss, backend=backend, fullgraph=True)
     value, expected = step(network, x), loss(other, x)
     assert torch.equal(value, expected)
     value.backward()
