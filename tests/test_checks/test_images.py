@@ -35,6 +35,7 @@ UNREADABLE = {
     'text': (b'<html>404 not found</html>', "it is not an image, it begins with b'<html>404 not "),
     'a JPEG cut off': (JPEG[:-900], 'it is damaged or cut off: image file is truncated'),
     'a JPEG of a header': (JPEG[:100], "can't be read: it is "),
+    'a JPEG cut off early': (JPEG[:200], 'it is damaged or cut off in its header'),
     'a PNG cut off': (PNG[: len(PNG) // 2], 'it is damaged or cut off: image file is truncated'),
     'zeros': (bytes(1000), 'it is not an image'),
     'HEIC': (b'\0\0\0\x24ftypheic' + bytes(99), 'it is HEIC, whatever its name ends in: convert it to JPEG'),
