@@ -106,7 +106,7 @@ def look(cfg: Config, phases: tuple[str, ...], every: bool = False) -> dict[str,
                 found[where] = problems
         _check_numbering(list(numbered.values()), model)
     for path, node in walk({f'{phase}_evaluator': cfg.get(f'{phase}_evaluator') or {} for phase in phases}):
-        topk = node.get('topk') or 1
+        topk = node.get('topk') or 0
         most = max(topk) if isinstance(topk, (list, tuple)) else topk
         if fewer := [n for n in heads.values() if n < most]:
             model.error(f'{".".join(map(str, path))}.topk asks for the best {most} of {fewer[0]}: topk=(1,)')

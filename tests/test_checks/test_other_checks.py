@@ -270,6 +270,13 @@ def test_folders(fault, folders):
     assert text in said(folders[1]) or re.search(text, said(folders[1]))
 
 
+def test_no_topk_is_not_complained_of(folders):
+    _, cfg = folders
+    cfg.model.head.num_classes = 0
+    cfg.val_evaluator = dict(type='AveragePrecision')
+    assert 'num_classes=0' in said(cfg) and 'topk' not in said(cfg)
+
+
 def test_empty_folders_are_warned_of(folders):
     (folders[0] / 'train/dog/1.jpg').unlink()
     assert said(folders[1]) == '' and '1 folders hold no images: dog' in said(folders[1], 'warnings')
