@@ -531,7 +531,17 @@ def test_two_networks_in_one_file_must_be_told_apart(tmp_path):
     load_pretrained(Res2Net(**TINY), tmp_path / 'file.pth', prefix='teacher.backbone')
 
 
-def test_training_checkpoints_of_mmengine_are_read(tmp_path):
+@pytest.fixture(params=['this', 'before 2.6'])
+def reader(request, monkeypatch):
+    """PyTorch's reader, or that of older versions, which admits what the user names by its own name alone."""
+    if request.param != 'this':
+        monkeypatch.setattr(
+            'torch._weights_only_unpickler._get_user_allowed_globals',
+            lambda: {f'{x.__module__}.{x.__name__}': x for x in torch.serialization.get_safe_globals()},
+        )
+
+
+def test_training_checkpoints_of_mmengine_are_read(reader, tmp_path):
     content = {
         'meta': dict(epoch=1, cfg='x = 1', dataset_meta=dict(classes=('a',), sigmas=np.zeros(3, np.float32))),
         'state_dict': OrderedDict(a=torch.zeros(2)),
@@ -546,6 +556,24 @@ def test_training_checkpoints_of_mmengine_are_read(tmp_path):
     read = read_checkpoint(tmp_path / 'epoch_1.pth')
     assert read['message_hub']['log_scalars']['train/loss'].mean() == 1.5
     assert read['meta']['dataset_meta']['sigmas'].dtype == np.float32
+
+
+@pytest.mark.parametrize('module', [b'numpy.core.', b'numpy._core.'])
+def test_arrays_of_either_numpy_are_read(module, reader, tmp_path):
+    buffer = io.BytesIO()
+    torch.save({'state_dict': {}, 'meta': np.arange(2.0)}, buffer, _use_new_zipfile_serialization=False)
+    written, names = re.subn(rb'numpy\._?core\.(?=multiarray\n)', module, buffer.getvalue())
+    assert names == 1
+    (tmp_path / 'x.pth').write_bytes(written)
+    assert read_checkpoint(tmp_path / 'x.pth')['meta'].tolist() == [0, 1]
+
+
+def test_what_the_user_admits_stays_admitted(tmp_path):
+    torch.save({'state_dict': {}, 'meta': argparse.Namespace(a=1)}, tmp_path / 'x.pth')
+    torch.serialization.add_safe_globals([argparse.Namespace, pathlib.PurePosixPath])
+    before = list(torch.serialization.get_safe_globals())
+    read_checkpoint(tmp_path / 'x.pth')
+    assert set(torch.serialization.get_safe_globals()) == set(before)
 
 
 # How a first convolution's weights of RGB become those of other channels.

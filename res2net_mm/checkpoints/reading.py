@@ -1,6 +1,7 @@
 """Reading checkpoints without executing code that they may hold."""
 
 import argparse
+import codecs
 import collections
 import contextlib
 import functools
@@ -20,7 +21,6 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
-from mmengine.utils import digit_version
 
 from ..arguments import policy
 from ..errors import UserError
@@ -166,26 +166,42 @@ def _load_released(filename: str, map_location=None, logger=None):
     return read_checkpoint(filename, map_location)
 
 
-def _harmless() -> contextlib.AbstractContextManager:
+@contextlib.contextmanager
+def _harmless():
     """Admit the classes in training checkpoints that only store: mmengine's logs, timm's arguments."""
-    if digit_version(torch.__version__) < digit_version('2.6'):
-        return contextlib.nullcontext()  # it can't be told to admit more: weights alone are read
-    core = getattr(np, '_core', None) or np.core
-    constructors = (core.multiarray._reconstruct, core.multiarray.scalar)
-    return torch.serialization.safe_globals(
+    constructors = [x.__reduce__()[0] for x in (np.empty(0), np.float64())]
+    admitted = torch.serialization.get_safe_globals().copy()
+    torch.serialization.add_safe_globals(
         [
             HistoryBuffer,
-            (_history_method, 'builtins.getattr'),
+            _called('builtins.getattr', _history_method),
             np.ndarray,
             np.dtype,
             *(t for t in vars(np.dtypes).values() if isinstance(t, type)),
-            *constructors,
-            *((f, f'numpy.core.multiarray.{f.__name__}') for f in constructors),  # written by NumPy 1
+            codecs.encode,  # how arrays' bytes are written; PyTorch 2.4 doesn't know it
+            *(_called(f'numpy.core.multiarray.{f.__name__}', f) for f in constructors),  # NumPy 1's names
+            *(_called(f'numpy._core.multiarray.{f.__name__}', f) for f in constructors),  # NumPy 2's
             argparse.Namespace,
             pathlib.PosixPath,
             collections.defaultdict,
         ]
     )
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(list(admitted))
+
+
+def _called(name: str, function):
+    """A function under the name that checkpoints have for it; PyTorch before 2.6 takes no other way."""
+
+    def called(*args):
+        return function(*args)
+
+    called.__module__, _, called.__name__ = name.rpartition('.')
+    called.__qualname__ = called.__name__
+    return called
 
 
 def _history_method(owner, name: str):
