@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.metadata import Distribution
 from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 
@@ -16,11 +17,17 @@ from mmengine.registry import Registry
 
 from .errors import UserError
 
-# OneDL's distributions of the toolboxes, which import under OpenMMLab's names.
-DISTRIBUTIONS = {
+# OneDL's and OpenMMLab's distributions of the toolboxes, which import under the same names.
+ONEDL = {
     'mmdet': 'onedl-mmdetection faster-coco-eval',
     'mmseg': 'onedl-mmsegmentation pysodmetrics',
     'mmpretrain': 'onedl-mmpretrain',
+}
+OPENMMLAB = {
+    'mmdet': 'mmdet',
+    'mmseg': 'mmsegmentation ftfy regex pysodmetrics',
+    'mmpretrain': 'mmpretrain',
+    'pkg_resources': "'setuptools<81'",  # mmengine's
 }
 
 
@@ -28,8 +35,10 @@ def how_to_install(text: str) -> str:
     """What to do about the toolbox that a text names, on a line of its own, or nothing."""
     if re.search(r'\bmmpose\b', text):
         return '\nmake env, in a checkout, installs it without what no longer builds: see docs/environment.md'
-    named = [name for name in DISTRIBUTIONS if re.search(rf'\b{name}\b', text)]
-    return f'\nTo install it: pip install {DISTRIBUTIONS[named[0]]}' if named else ''
+    # OneDL's would bring their own mmengine, which overwrites OpenMMLab's.
+    kind = OPENMMLAB if any(Distribution.discover(name='mmengine')) else ONEDL
+    named = [name for name in kind if re.search(rf'\b{name}\b', text)]
+    return f'\nTo install it: pip install {kind[named[0]]}' if named else ''
 
 
 class OpsFinder(MetaPathFinder):

@@ -8,7 +8,7 @@ from mmengine.config import utils as config_utils
 from res2net_mm.cfg_options import CfgOptions
 from res2net_mm.config import check_option, load_config
 from res2net_mm.errors import UserError
-from res2net_mm.toolboxes import DISTRIBUTIONS, how_to_install
+from res2net_mm.toolboxes import ONEDL, how_to_install
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 FPN = str(CONFIGS / 'faster_rcnn_r2n50_fpn_coco.py')
@@ -291,9 +291,17 @@ def test_a_base_of_a_toolbox_that_is_not_installed(tmp_path):
     assert advice.startswith('\nTo install it: pip install onedl-mmdetection ')
     assert how_to_install("'mmpose'").startswith('\nmake env')
     extras = (Path(__file__).parents[1] / 'pyproject.toml').read_text()
-    for name, distributions in DISTRIBUTIONS.items():
+    for name, distributions in ONEDL.items():
         (line,) = (line for line in extras.splitlines() if line.startswith(f'{name} = ['))
         assert all(distribution in line for distribution in distributions.split())
+
+
+def test_openmmlabs_toolboxes_are_not_mixed_with_onedls(tmp_path, monkeypatch):
+    (tmp_path / 'mmengine-0.10.7.dist-info').mkdir()
+    (tmp_path / 'mmengine-0.10.7.dist-info' / 'METADATA').write_text('Name: mmengine\nVersion: 0.10.7\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    assert how_to_install('mmdet is not installed') == '\nTo install it: pip install mmdet'
+    assert "'setuptools<81'" in how_to_install("No module named 'pkg_resources'")
 
 
 def test_a_resnet_is_replaced_as_it_is(tmp_path):

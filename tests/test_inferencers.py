@@ -79,7 +79,7 @@ def test_segmentors(device, tmp_path):
     model = init_model(name, None, device=device)
     meta = dict(dataset_meta=dict(classes=['x'] * 21, palette=[[0, 0, 0]] * 21))
     torch.save(dict(state_dict=model.state_dict(), meta=meta), checkpoint)
-    labels = MMSegInferencer(name, checkpoint, device=device, show_progress=False)(IMAGE)['predictions']
+    labels = MMSegInferencer(name, checkpoint, device=device)(IMAGE)['predictions']
     sample = inference_model(init_model(name, checkpoint, device=device), IMAGE)
     assert labels.shape == (60, 80)
     np.testing.assert_array_equal(labels, sample.pred_sem_seg.data[0].cpu())
