@@ -166,8 +166,8 @@ def check_metrics(cfg: Config, mode: str) -> None:
     used = [node for _, node in walk({key: cfg.get(key) or {}}) if node.get('type') == 'FasterCocoMetric']
     if used and find_spec('faster_coco_eval') is None:
         raise UserError(
-            'FasterCocoMetric needs the package faster-coco-eval: install it, or evaluate by pycocotools:\n'
-            '  --cfg-options val_evaluator.type=CocoMetric test_evaluator.type=CocoMetric'
+            'FasterCocoMetric needs the package faster-coco-eval: install it, or evaluate by pycocotools, as '
+            'CocoMetric does'
         )
 
 

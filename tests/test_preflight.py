@@ -100,9 +100,9 @@ def test_missing_person_detections(tmp_path, monkeypatch):
 
 def test_missing_package_of_the_fast_evaluation(cfg, monkeypatch):
     monkeypatch.setattr(preflight, 'find_spec', lambda name: None)
-    assert '--cfg-options val_evaluator.type=CocoMetric' in message(cfg)
-    cfg.val_evaluator.type = 'CocoMetric'
     preflight.check(cfg, 'train')
+    cfg.val_evaluator.type = 'FasterCocoMetric'
+    assert 'needs the package faster-coco-eval: install it' in message(cfg)
 
 
 def test_advice_fits_the_data(tmp_path):

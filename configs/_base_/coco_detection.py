@@ -3,7 +3,6 @@
 _base_ = 'mmdet::_base_/datasets/coco_detection.py'
 
 val_evaluator = dict(
-    type='FasterCocoMetric',  # pycocotools' numbers (a test compares them); 'CocoMetric' is theirs
     metric_items=[
         'mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l',
         'AR@100', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000',
