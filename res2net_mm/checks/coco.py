@@ -115,13 +115,10 @@ def _check(data, problems, classes, image_root, masks, key_points, annotated, fi
     if key_points is None:
         _check_boxes(annotations, by_id, problems)  # MMDetection reads those of all categories
         annotations = _of_classes(annotations, categories, counts, classes, problems, annotated)
-        sizes = [min(i['width'], i['height']) for i in images]
-        filled = {a['image_id'] for a in annotations}
-        keep_empty = not filter_cfg.get('filter_empty_gt')
+        filled = {a['image_id'] for a in annotations if filter_cfg.get('filter_empty_gt')}
+        sizes = [min(i['width'], i['height']) for i in images if not filled or i['id'] in filled]
         smallest = filter_cfg.get('min_size', 0)
-        if annotations and not any(
-            size >= smallest and (keep_empty or image['id'] in filled) for size, image in zip(sizes, images)
-        ):
+        if annotations and max(sizes) < smallest:
             problems.error(
                 f"no image is left: filter_cfg drops those of less than {smallest} pixels, the largest's "
                 f'short side is {max(sizes)}'
@@ -219,7 +216,7 @@ def _check_boxes(annotations, by_id, problems) -> None:
         outside = finite & ~flat & ((high <= 0) | (low >= sizes)).any(1)
         # Rounded coordinates are beyond by a pixel in COCO itself.
         beyond = finite & ~flat & ~outside & ((low < -2) | (high > sizes + 2)).any(1)
-    if len(ids) and flat.all():
+    if flat.all():
         text = 'boxes, that is all, are smaller than a pixel: COCO has pixels, no shares (annotation ids)'
         problems.error(text, ids)
     else:

@@ -95,7 +95,16 @@ def doubled(name):
 
 
 def test_a_valid_data_set_passes(root):
-    for name in ('mask_rcnn_r2n50_coco.py', 'simplebaseline_r2n50_coco.py'):
+    data = coco()
+    for entry, box in zip(data['annotations'], ([-2, -2, 20, 20], [60, 12, 22, 22], [1, 1, 1, 1])):
+        entry.update(bbox=box)  # as far out, and as small, as a box may be
+    for entry in data['images']:
+        entry.update(height=32)  # as small as the shipped filter_cfg lets an image be
+    annotation(segmentation=dict(size=[32, 80], counts='P`2'))(data)  # compressed
+    for name, needless in (('mask_rcnn_r2n50_coco.py', ''), ('simplebaseline_r2n50_coco.py', 'area')):
+        for entry in data['annotations']:
+            entry.pop(needless, None)
+        write(root, 'train', data)
         for kind in ('errors', 'warnings'):
             assert said(configured(root, name), kind, ('train', 'val', 'test'), True) == ''
 
@@ -115,6 +124,8 @@ ERRORS = {
     'a box that is a number': (annotation(bbox=7), 'bbox that is not a list of numbers: id 11 (7)'),
     'an area as a string': (annotation(area='200'), "area that is not a number: id 11 (string '200')"),
     'an area of null': (annotation(area=None), 'area that is not a number: id 11 (None)'),
+    'an area of true': (annotation(area=True), 'area that is not a number: id 11 (boolean True)'),
+    'a box of true and false': (annotation(bbox=[True, False, 9, 9]), 'bbox that is not a list of numbers'),
     'a width as a string': (image(width='80'), "width that is not a number: 1.jpg (string '80')"),
     'a height as a string': (image(height='60'), "height that is not a number: 1.jpg (string '60')"),
     'a polygon of strings': (
@@ -160,6 +171,8 @@ ERRORS = {
     'no width': (without('images', 'width'), '1 images have no width: 1.jpg'),
     'no height': (without('images', 'height'), '1 images have no height: 1.jpg'),
     'width of zero': (image(width=0), 'width or height that is no positive number: 1.jpg'),
+    'width of infinity': (image(width=float('inf')), 'width or height that is no positive number: 1.jpg'),
+    'width beyond all floats': (image(width=10**400), 'width or height that is no positive number: 1.jpg'),
     'height is None': (image(height=None), 'height that is not a number: 1.jpg (None)'),
     'no file name': (without('images', 'file_name'), '1 images have no file_name: id 1'),
     'an image twice': (doubled('images'), '1 ids of images appear more than once: 1'),
@@ -173,12 +186,19 @@ ERRORS = {
         'annotations is not a list of dicts',
     ),
     'a category id of no kind': (annotation(category_id={}), 'not a number: id 11 (dict {})'),
-    'no images': (lambda data: data.update(images=[]), 'there are no images in it'),
+    'no images': (
+        lambda data: [annotation(image_id='1')(data), data.update(images=[])],
+        'there are no images in it',
+    ),
     'a missing image': (image(file_name='9.jpg'), '1 of 3 files looked for are missing'),
     'a path that leads out': (image(file_name='../../x.jpg'), '1 paths lead out of the data root'),
     'an absolute path': (image(file_name='/etc/hosts'), '1 paths lead out of the data root'),
     'NaN in a polygon': (annotation(segmentation=[[1, 2, NAN, 4, 5, 6]]), '1 polygons have a coordinate'),
     'infinity in a polygon': (annotation(segmentation=[[1, float('inf'), 3, 4, 5, 6]]), '1 polygons have'),
+    'an empty polygon, and one far off': (
+        annotation(segmentation=[[], [1, 1e12, 3, 4, 5, 6]]),
+        '1 polygons have',
+    ),
     'a polygon far off': (annotation(segmentation=[[1, 1e12, 3, 4, 5, 6]]), '1 polygons have'),
     'no mask': (
         without('annotations', 'segmentation'),
@@ -193,8 +213,16 @@ ERRORS = {
         '3 boxes, that is all, are smaller than a pixel: COCO has pixels, no shares',
     ),
     'all images too small': (
-        lambda data: [image.update(height=20) for image in data['images']],
-        'no image is left: filter_cfg drops those of less than 32 pixels',
+        lambda data: [image.update(height=20 + image['id']) for image in data['images']],
+        "no image is left: filter_cfg drops those of less than 32 pixels, the largest's short side is 23",
+    ),
+    'all images with an object too small': (
+        lambda data: [image(height=20)(data), data.update(annotations=data['annotations'][:1])],
+        "no image is left: filter_cfg drops those of less than 32 pixels, the largest's short side is 20",
+    ),
+    'no width, and an image twice': (
+        lambda data: [without('images', 'width')(data), data['images'].append(data['images'][1])],
+        '1 ids of images appear more than once: 2',
     ),
     'a list of annotations': (lambda data: json.dumps(data['annotations']), 'a list in place of a dict'),
     'words for annotations': (
@@ -215,7 +243,7 @@ def test_errors(fault, root):
     result = change(data)
     write(root, 'train', result if isinstance(result, str) else data)
     found = said(configured(root))
-    assert gc.isenabled()
+    assert gc.isenabled() and 'Error: ' not in found
     assert text in found and f'train_dataloader.dataset ({root}/train.json)' in found
 
 
@@ -243,7 +271,10 @@ def test_ids_may_be_strings_throughout(root):
 WARNINGS = {
     'a box without area': (annotation(bbox=[1, 1, 0, 5]), '1 boxes have no area'),
     'a box of negative width': (annotation(bbox=[9, 1, -3, 5]), '1 boxes have no area'),
+    'an area of zero': (annotation(area=0), '1 boxes have no area'),
     'a box outside': (annotation(bbox=[200, 1, 9, 5]), '1 boxes are outside of their image'),
+    'a box that ends where its image begins': (annotation(bbox=[-9, 1, 9, 5]), '1 boxes are outside of'),
+    'a box that begins where its image ends': (annotation(bbox=[1, 60, 9, 5]), '1 boxes are outside of'),
     'a box beyond the edge': (annotation(bbox=[60, 1, 60, 5]), '1 boxes reach beyond their image'),
     'a box three pixels beyond': (annotation(bbox=[60, 1, 23, 5]), '1 boxes reach beyond their image'),
     'another category': (annotation(category_id=7), 'no classes of the config and left out: id 7 (1)'),
@@ -341,6 +372,7 @@ KEY_POINTS = {
     'a number as a string': (annotation(num_keypoints='17'), "id 11 (string '17')"),
     'a box of strings': (annotation(bbox=['1'] * 4), "id 11 (list ['1', '1', '1', '1'])"),
     'none': (lambda data: [a.pop('keypoints') for a in data['annotations']], 'no annotation has key points'),
+    'no box': (lambda data: [a.pop('bbox') for a in data['annotations']], 'no annotation has key points'),
 }
 
 
@@ -351,6 +383,16 @@ def test_key_points(fault, root):
     change(data)
     write(root, 'train', data)
     assert text in said(configured(root, 'simplebaseline_r2n50_coco.py'))
+
+
+def test_annotations_of_other_classes(root):
+    """MMDetection reads their boxes, and not their masks."""
+    data = coco()
+    annotation(bbox=[NAN] * 4, segmentation=[])(data)
+    write(root, 'train', data)
+    for name in ('cat', 'fox'):
+        found = said(configured(root, classes=(name,), heads=1), phases=('train',))
+        assert 'boxes or areas are not finite' in found and 'no segmentation' not in found
 
 
 def test_detected_persons(root):
@@ -381,10 +423,11 @@ def test_labels_of_training_and_evaluation_mean_the_same(root):
 def test_an_evaluation_needs_no_annotations_where_results_are_submitted(root):
     data = coco() | dict(annotations=[])
     write(root, 'val', data)
-    cfg = configured(root)
-    assert 'none of its 0 annotations' in said(cfg, phases=('test',))
-    cfg.test_evaluator = dict(cfg.test_evaluator, format_only=True)
-    assert said(cfg, phases=('test',)) == ''
+    for name, text in (('mask_rcnn', 'none of its 0 annotations'), ('simplebaseline', 'no annotation has')):
+        cfg = configured(root, f'{name}_r2n50_coco.py')
+        assert text in said(cfg, phases=('test',))
+        cfg.test_evaluator = dict(cfg.test_evaluator, format_only=True)
+        assert said(cfg, phases=('test',)) == ''
 
 
 def test_heads_that_have_classes_of_their_own():
@@ -435,5 +478,9 @@ def test_check_prints_warnings_and_raises_errors(root, capsys):
     write(root, 'train', data)
     checks.check(configured(root), 'train')
     assert capsys.readouterr().err.count('1 boxes have no area') == 1
-    with pytest.raises(UserError, match=r"can't be used(.|\n)*num_classes=2(.|\n)*--no-check"):
+    with pytest.raises(UserError, match=r"can't be used(.|\n)*num_classes=2(.|\n)*--no-check") as error:
         checks.check(configured(root, heads=7), 'train')
+    assert str(error.value).count('num_classes=2') == 1  # of both data sets
+    write(root, 'val', '')
+    with pytest.raises(UserError, match=r'val_dataloader.*\n  - not JSON'):
+        checks.check(configured(root), 'train')
