@@ -82,7 +82,7 @@ def look(cfg: Config, phases: tuple[str, ...], every: bool = False) -> dict[str,
         dict[str, Problems]: By where in the config the data set is; 'model' is what doesn't fit it.
     """
     model, heads, found = Problems(), dict(_heads(cfg.get('model') or {})), {}
-    numbered = {}  # by phase: where the first data set is, and what its labels mean
+    numbered = []  # where a data set is, and what its labels mean
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         for phase in phases:
             for where, node in _datasets(cfg.get(f'{phase}_dataloader') or {}, f'{phase}_dataloader'):
@@ -101,10 +101,10 @@ def look(cfg: Config, phases: tuple[str, ...], every: bool = False) -> dict[str,
                     where += f' ({name})' if name else ''
                 if phase != 'train' and "'bad_images': 'skip'" in str(node.get('pipeline')):
                     problems.error("bad_images='skip' is for training: an evaluation is of all images")
-                if problems.classes and not problems.errors:
-                    numbered.setdefault(phase, (where, problems.classes))
+                if problems.classes:
+                    numbered.append((where, problems.classes))
                 found[where] = problems
-        _check_numbering(list(numbered.values()), model)
+        _check_numbering(numbered, model)
     for path, node in walk({f'{phase}_evaluator': cfg.get(f'{phase}_evaluator') or {} for phase in phases}):
         topk = node.get('topk') or 0
         most = max(topk) if isinstance(topk, (list, tuple)) else topk
@@ -168,12 +168,12 @@ def check_dataset(dataset, node: dict, cfg: Config, phase: str, every: bool = Fa
     if isinstance(classes, str):
         raise UserError(f"metainfo's classes are a string; of one class it is classes=({classes!r},)")
     evaluator = cfg.get(f'{phase}_evaluator') or {}
-    annotated = phase == 'train' or not any(n.get('format_only') for _, n in walk({'evaluator': evaluator}))
+    annotated = not any(n.get('format_only') for _, n in walk({'evaluator': evaluator}))
     prefix, file, root = dataset.data_prefix, dataset.ann_file, dataset.data_root or ''
     images = prefix.get('img') or prefix.get('img_path') or ''
     if reader == parsed == 'CocoDataset':
         masks = annotated and any(step.get('with_mask') for step in _steps(node))
-        filters = dict(dataset.filter_cfg or {}) if phase == 'train' and not dataset.test_mode else {}
+        filters = {} if dataset.test_mode else dict(dataset.filter_cfg or {})
         arguments = (classes and list(classes), images, masks, None, annotated, filters)
         problems = _cached(check_coco, root, every, file, *arguments)
     elif reader == parsed == 'BaseCocoStyleDataset':

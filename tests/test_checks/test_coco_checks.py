@@ -382,7 +382,13 @@ def test_key_points(fault, root):
     data = coco()
     change(data)
     write(root, 'train', data)
-    assert text in said(configured(root, 'simplebaseline_r2n50_coco.py'))
+    cfg = configured(root, 'simplebaseline_r2n50_coco.py')
+    assert text in said(cfg)
+    info = dict(from_file='configs/_base_/datasets/coco.py')
+    cfg.train_dataloader.dataset = dict(
+        type='CombinedDataset', metainfo=info, datasets=[cfg.train_dataloader.dataset]
+    )
+    assert text in said(cfg) and said(cfg).count('\n') == 1  # nothing of what combines them
 
 
 def test_annotations_of_other_classes(root):
@@ -406,12 +412,21 @@ def test_detected_persons(root):
     ):
         (root / 'found.json').write_text(json.dumps([found]))
         assert text in said(cfg, phases=('val',))
+    write(root, 'val', {})
+    assert 'there are no images in it' in said(cfg, phases=('val',))
 
 
 def test_labels_of_training_and_evaluation_mean_the_same(root):
+    cfg = configured(root, classes=('cat', 'dog', 'fox'), heads=3)
+    assert said(cfg) == '' and 'the file has no category fox' in said(cfg, 'warnings')
     data = coco()
     data['categories'] = data['categories'][1:]
     data['annotations'] = data['annotations'][:1]
+    write(root, 'val', data)
+    train, other = cfg.train_dataloader.dataset, copy.deepcopy(cfg.val_dataloader.dataset)
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[train, other])
+    assert 'labels mean other classes' in said(cfg, phases=('train',))
+    annotation(bbox=[NAN] * 4)(data)
     write(root, 'val', data)
     assert re.search(
         r'labels mean other classes in train_dataloader.* than in val_dataloader.*: only in '
@@ -421,13 +436,29 @@ def test_labels_of_training_and_evaluation_mean_the_same(root):
 
 
 def test_an_evaluation_needs_no_annotations_where_results_are_submitted(root):
-    data = coco() | dict(annotations=[])
-    write(root, 'val', data)
-    for name, text in (('mask_rcnn', 'none of its 0 annotations'), ('simplebaseline', 'no annotation has')):
+    bare = dict(id=1, image_id=1, category_id=1, bbox=[1, 1, 9, 9], area=9, iscrowd=0)
+    for name, annotations, text in (
+        ('mask_rcnn', [], 'none of its 0 annotations'),
+        ('mask_rcnn', [bare], 'annotations have no segmentation'),
+        ('simplebaseline', [bare], 'no annotation has key points'),
+    ):
+        write(root, 'val', coco() | dict(annotations=annotations))
         cfg = configured(root, f'{name}_r2n50_coco.py')
         assert text in said(cfg, phases=('test',))
         cfg.test_evaluator = dict(cfg.test_evaluator, format_only=True)
         assert said(cfg, phases=('test',)) == ''
+
+
+def test_filter_cfg_is_not_for_tests(root):
+    data = coco()
+    for entry in data['images']:
+        entry.update(height=20)
+    write(root, 'val', data)
+    cfg = configured(root)
+    cfg.val_dataloader.dataset.filter_cfg = cfg.train_dataloader.dataset.filter_cfg
+    assert said(cfg) == ''
+    cfg.val_dataloader.dataset.test_mode = False
+    assert 'no image is left' in said(cfg)
 
 
 def test_heads_that_have_classes_of_their_own():
@@ -457,8 +488,16 @@ def test_a_large_file_is_read_once(root, tmp_path, monkeypatch):
         patch.setattr(contents, 'check_coco', None)  # not called again
         assert said(configured(root), 'warnings') == first
     assert 'is of a class of the config' in said(configured(root, classes=('fox', 'owl')))  # not as cached
+    write(root, 'val', coco() | dict(categories=coco()['categories'][::-1]))
+    assert all(': another order' in said(configured(root)) for _ in range(2))  # as cached, too
+    write(root, 'val', coco())
     (root / 'train' / '2.jpg').unlink()
     assert '1 of 3 files looked for are missing' in said(configured(root))  # images are always looked for
+    cfg = configured(root)
+    cfg.train_dataloader.dataset.update(
+        data_root=f'{root}/other', ann_file=f'{root}/train.json', data_prefix=dict(img=f'{root}/train/')
+    )
+    assert 'paths lead out of the data root' in said(cfg)
     file, stat = root / 'train.json', (root / 'train.json').stat()
     annotation(bbox=[1, 1, 0, 50], area=NAN)(data)
     write(root, 'train', data)

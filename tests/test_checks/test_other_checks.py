@@ -170,6 +170,11 @@ def test_valid_segmentation(segments):
             type='BaseSegDataset', ann_file='', metainfo=dict(classes=['x'] * 21)
         )
     assert said(cfg) == ''
+    cfg.train_dataloader.dataset.metainfo = {}  # of which nothing is known
+    assert said(cfg) == ''
+    cfg.train_dataloader.dataset.update(reduce_zero_label=True, metainfo=dict(classes=['x'] * 20))
+    cfg.model.decode_head.num_classes = 20
+    assert said(cfg, phases=('train',)) == ''  # 20 is the last of them: 0 is ignored
     (root / 'empty').mkdir()
     cfg.train_dataloader.dataset.data_prefix.img_path = 'empty'
     assert 'no .jpg files in' in said(cfg)
@@ -226,7 +231,7 @@ def folders(tmp_path):
             pipeline=cfg[f'{phase}_dataloader'].dataset.pipeline,
         )
     cfg.model.head.num_classes = 2
-    cfg.val_evaluator = dict(type='Accuracy', topk=(1,))
+    cfg.val_evaluator = dict(type='Accuracy', topk=(1, 2))
     return tmp_path, cfg
 
 
@@ -242,7 +247,7 @@ FOLDERS = {
     ),
     'a folder less in val': (
         lambda root, cfg: [(root / 'val/dog/1.jpg').unlink(), (root / 'val/dog').rmdir()],
-        'only in train_dataloader.dataset .*: dog',
+        'only in train_dataloader.dataset .*: dog$',
     ),
     'no images': (
         lambda root, cfg: [(root / f'train/{name}/1.jpg').unlink() for name in ('cat', 'dog')],
@@ -331,6 +336,11 @@ def test_a_data_set_that_cannot_be_built_is_an_error(folders):
 def test_data_elsewhere_and_other_readers_are_left_alone(folders):
     root, cfg = folders
     cfg.train_dataloader.dataset.data_root = 's3://bucket/data'
+    assert said(cfg) == ''
+    cfg.train_dataloader.dataset.update(data_root='/nowhere', backend_args=dict(backend='petrel'))
+    assert said(cfg) == ''
+    cfg.train_dataloader.dataset.update(data_root=f'{root}/train/cat', data_prefix='', with_label=False)
+    del cfg.train_dataloader.dataset.backend_args
     assert said(cfg) == ''
     cfg.train_dataloader.dataset = dict(type='CIFAR100', data_root=str(root), split='train')
     assert (
