@@ -278,13 +278,16 @@ def test_a_config_without_a_scope_is_told_so(cfg):
         assert "the config has no default_scope, such as 'mmdet'" in message(cfg)
 
 
-def test_a_start_that_is_hardly_meant():
+def test_a_start_that_is_hardly_meant(monkeypatch):
     cfg = load_config(str(CONFIGS / 'faster_rcnn_r2n50_fpn_coco.py'))
     (doubt,) = doubts(cfg)
     assert doubt == (
         'an iteration learns from 2 images, and the config says that its learning rate is for 16 '
         '(auto_scale_lr.base_batch_size): --auto-scale-lr adapts it'
     )
+    with monkeypatch.context() as patch:
+        patch.setattr('res2net_mm.checks.start.get_world_size', lambda: 8)
+        assert list(doubts(cfg)) == []
     for cure in (dict(resume=True), dict(auto_scale_lr=dict(enable=True, base_batch_size=16))):
         assert list(doubts(Config(cfg.to_dict() | cure))) == []
     cfg.optim_wrapper.accumulative_counts = 8
@@ -292,12 +295,17 @@ def test_a_start_that_is_hardly_meant():
     cfg.model.data_preprocessor.std = [1.0, 1.0, 1.0]
     (doubt,) = doubts(cfg)
     assert doubt.startswith('res2net://res2net50_26w_4s expects ') and 'std is [1.0, 1.0, 1.0]' in doubt
+    cfg.model.data_preprocessor.std = [57.375, 57.12, 58.395]  # of BGR
+    assert list(doubts(cfg)) == []
     cfg.model.data_preprocessor.std = [1.0] * 4  # of other channels nothing is known
     assert list(doubts(cfg)) == []
     cfg.model.backbone.init_cfg = None
     (doubt,) = doubts(cfg)
     assert 'by frozen_stages=1, norm_eval=True' in doubt and 'model.backbone.norm_eval=False' in doubt
-    assert list(doubts(Config(cfg.to_dict() | dict(load_from='epoch_1.pth')))) == []
+    for key in ('load_from', 'model.init_cfg', 'model.backbone.pretrained'):
+        given = copy.deepcopy(cfg)
+        given.merge_from_dict({key: 'epoch_1.pth'})
+        assert list(doubts(given)) == []
     cfg.model.backbone.frozen_stages = -1
     (doubt,) = doubts(cfg)
     assert doubt.endswith(

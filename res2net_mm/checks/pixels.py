@@ -81,14 +81,8 @@ def check_segmentation(
 
 def check_saliency(dataset: SaliencyDataset) -> Problems:
     """Check images and masks of salient objects."""
-    problems = Problems()
-    try:
-        pairs = dataset.load_data_list()
-    except (UserError, OSError, UnicodeDecodeError) as error:
-        problems.error(str(error))
-        pairs = []
-    problems.samples = [Sample(pair['img_path'], None, pair['seg_map_path']) for pair in pairs]
-    return problems
+    pairs = dataset.load_data_list()
+    return Problems(samples=[Sample(pair['img_path'], None, pair['seg_map_path']) for pair in pairs])
 
 
 def mask_fault(sample: Sample, load: Callable[[dict], dict], info: dict, classes: int) -> str | None:

@@ -495,7 +495,7 @@ def test_a_large_file_is_read_once(root, tmp_path, monkeypatch):
     assert '1 of 3 files looked for are missing' in said(configured(root))  # images are always looked for
     cfg = configured(root)
     cfg.train_dataloader.dataset.update(
-        data_root=f'{root}/other', ann_file=f'{root}/train.json', data_prefix=dict(img=f'{root}/train/')
+        data_root=f'{root}/tra', ann_file=f'{root}/train.json', data_prefix=dict(img=f'{root}/train/')
     )
     assert 'paths lead out of the data root' in said(cfg)
     file, stat = root / 'train.json', (root / 'train.json').stat()

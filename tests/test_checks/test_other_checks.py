@@ -2,6 +2,7 @@
 
 import copy
 import re
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import cv2
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from res2net_mm import checks
+from res2net_mm.checks import decoding
 from res2net_mm.checks.contents import report
 from res2net_mm.config import load_config
 
@@ -111,6 +113,7 @@ VOC = {
     'infinity in a box': (replace(xmax='inf'), 'bndbox has no finite number as xmax'),
     'a word in a box': (replace(ymin='five'), 'bndbox has no finite number as ymin'),
     'a box without area': (replace(xmax=5), '1 XML files are faulty, a box has no area: 1.xml'),
+    'a box without height': (replace(ymax=5), '1 XML files are faulty, a box has no area: 1.xml'),
     'no box': (xml(XML.replace('bndbox', 'box')), 'an object has no name or no bndbox'),
     'no name': (xml(XML.replace('name', 'title')), 'an object has no name or no bndbox'),
     'other classes': (
@@ -124,15 +127,19 @@ VOC = {
 def test_voc(fault, voc):
     change, text = VOC[fault]
     change(voc[0])
-    assert text in said(voc[1])
+    found = said(voc[1])
+    assert text in found and ('no object is of a class' in found) == (fault == 'other classes')
 
 
 def test_voc_warnings(voc):
     root, cfg = voc
-    xml(XML.replace('</annotation>', OBJECT.replace('cat', 'lynx') + '</annotation>'))(root)
+    lynx = OBJECT.replace('cat', 'lynx').replace('<xmax>20', '<xmax>5').replace('<ymax>30', '<ymax>300')
+    xml(XML.replace('</annotation>', lynx + '</annotation>'))(root)
     assert said(cfg) == '' and 'no classes of the config and left out: lynx (1)' in said(cfg, 'warnings')
-    replace(xmax=79)(root)
     assert 'beyond the image' not in said(cfg, 'warnings')
+    xml(XML)(root)
+    replace(xmin=-1, ymin=-1, xmax=82, ymax=62)(root)
+    assert said(cfg, 'warnings') == ''
     xml(XML)(root)
     replace(xmax=200)(root)
     assert said(cfg) == '' and 'box that reaches beyond the image: 1.xml' in said(cfg, 'warnings')
@@ -167,7 +174,7 @@ def test_valid_segmentation(segments):
     assert said(cfg) == said(cfg, 'warnings') == ''
     for phase in ('train', 'val'):
         cfg[f'{phase}_dataloader'].dataset.update(
-            type='BaseSegDataset', ann_file='', metainfo=dict(classes=['x'] * 21)
+            type='BaseSegDataset', ann_file='' if phase == 'train' else '.', metainfo=dict(classes=['x'] * 21)
         )
     assert said(cfg) == ''
     cfg.train_dataloader.dataset.metainfo = {}  # of which nothing is known
@@ -215,12 +222,25 @@ def test_heads_of_segmentation(segments):
     assert 'model.decode_head.num_classes=19, but the data have 21 classes' in said(segments[1])
 
 
+def test_all_masks_are_looked_at_closely(segments, monkeypatch):
+    root, cfg = segments
+    monkeypatch.setattr(decoding, 'ProcessPoolExecutor', lambda *_: ThreadPoolExecutor(1))
+    mask(np.full((60, 80), 21, np.uint8))(root)
+    (root / 'images/2.jpg').unlink()
+    cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
+    found = report(decoding.look_closely(cfg), 'errors')
+    assert found.count('1 masks are faulty') == found.count('1 of 4 files looked for are missing') == 2
+    assert "can't be read" not in found and 'test_dataloader' not in found
+    cfg.test_dataloader.batch_size = 3
+    assert 'test_dataloader' in report(decoding.look_closely(cfg), 'errors')
+
+
 # ---- classification --------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def folders(tmp_path):
-    for path in ('train/cat/1.jpg', 'train/dog/1.jpg', 'val/cat/1.jpg', 'val/dog/1.jpg'):
+    for path in ('train/cat/1.jpg', 'train/dog/1.jpg', 'val/cat/1.JPG', 'val/dog/1.jpg'):
         image(tmp_path / path)
     cfg = copy.deepcopy(load('res2net_mm::imagenet/r2n50_imagenet.py'))
     for phase in ('train', 'val'):

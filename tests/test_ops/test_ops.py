@@ -106,14 +106,19 @@ def test_batched_nms_keeps_classes_apart():
 
 
 def test_soft_nms_at_the_threshold_itself():
-    boxes, scores = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5]]), torch.tensor([0.9, 0.8])
-    dets, _ = mmcv.ops.soft_nms(boxes, scores, iou_threshold=0.5, method='linear')
-    assert dets[:, 4].tolist() == pytest.approx([0.9, 0.4])
+    boxes, scores = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5]]), torch.tensor([0.9, 0.75])
+    dets, _ = mmcv.ops.soft_nms(boxes, scores, iou_threshold=0.5, min_score=0.375, method='linear')
+    assert dets[:, 4].tolist() == pytest.approx([0.9, 0.375])
 
 
 def test_nms_match_of_boxes_without_an_area():
     dets = torch.tensor([[5.0, 5, 5, 5, 0.9], [5, 5, 5, 5, 0.8], [0, 0, 9, 9, 0.7], [0, 0, 9, 8, 0.6]])
     assert [group.tolist() for group in mmcv.ops.nms_match(dets, 0.5)] == [[0], [1], [2, 3]]
+
+
+def test_nms_match_of_equal_scores_keeps_their_order():
+    dets = torch.tensor([[20.0 * i, 0, 20 * i + 9, 9, 0.5] for i in range(50)])
+    assert [group.tolist() for group in mmcv.ops.nms_match(dets, 0.5)] == [[i] for i in range(50)]
 
 
 def pool_plainly(x, roi, height, width, scale):
