@@ -46,7 +46,7 @@ def coco(
     x, y, width, height = BOX
     categories = [dict(id=first + i, name=name) for i, name in enumerate(classes)]
     if points:
-        categories[0].update(keypoints=points, skeleton=[[1, 2], [2, 3]])
+        categories[0].update(keypoints=points, skeleton=[[1, 2], [2, 3], [3, 9]])  # the last of no point
     annotations = []
     for i, _ in enumerate(names):
         item = dict(

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import own_data
@@ -16,7 +17,10 @@ from PIL import Image
 from res2net_mm import preflight
 from res2net_mm.config import load_config
 from res2net_mm.errors import UserError
-from res2net_mm.own_data import read
+from res2net_mm.own_data import read, write
+from res2net_mm.own_data.configs import by_epochs, by_iterations
+from res2net_mm.own_data.detection import swap
+from res2net_mm.own_data.folder import split_of
 from res2net_mm.toolboxes import import_toolbox
 
 DETECTION = [
@@ -100,9 +104,9 @@ def test_boxes(make, tool, tmp_path):
 )
 def test_outlines(make, tool, tmp_path):
     expected = make(tmp_path / 'pets')
-    config, _ = tool('pets', '--method', 'mask_rcnn', '-o', 'sub/mine.py')
+    config, printed = tool('pets', '--method', 'mask_rcnn', '-o', 'sub/mine.py')
     cfg, datasets, model = built(config)
-    assert config == 'sub/mine.py' and lengths(datasets, expected)
+    assert config == 'sub/mine.py' and lengths(datasets, expected) and 'left out' not in printed
     assert model.roi_head.bbox_head.num_classes == model.roi_head.mask_head.num_classes == 2
     masks = datasets['val'][0]['data_samples'].gt_instances.masks
     assert masks.masks.shape[1:] == masks.masks[0].shape and masks.masks.sum() == 320
@@ -162,10 +166,13 @@ def test_values_with_gaps_and_several_endings_become_new_masks(tool, tmp_path):
     assert datasets['val'][0]['data_samples'].gt_sem_seg.data.unique().tolist()[:2] == [0, 1]
 
 
-def test_black_and_white_masks_have_two_classes(tool, tmp_path):
+@pytest.mark.parametrize('names', [('background', 'foreground'), ('sky', 'ground')])
+def test_black_and_white_masks_have_two_classes(names, tool, tmp_path):
     folders.binary_masks(tmp_path / 'pets')
+    if 'sky' in names:
+        folders.write(tmp_path / 'pets/classes.txt', '\n'.join(names))
     _, datasets, _ = built(tool('pets', '--method', 'deeplabv3plus')[0])
-    assert datasets['val'].metainfo['classes'] == ('background', 'foreground')
+    assert datasets['val'].metainfo['classes'] == names
     assert datasets['val'][0]['data_samples'].gt_sem_seg.data.unique().tolist() == [0, 1]
 
 
@@ -216,8 +223,14 @@ def two_masks(root):
 
 
 def pictures_only(root):
+    folders.write(root / 'more.zip', '')
     for i in range(3):
         folders.picture(root / f'{i}.jpg')
+
+
+def masks_only(root):
+    for name in ('masks/a.png', 'gt/b.png'):
+        folders.mask(root / name, [0, 1])
 
 
 def no_coco(root):
@@ -229,6 +242,14 @@ def other_categories(root):
     file = root / 'annotations/instances_val2017.json'
     content = json.loads(file.read_text())
     content['annotations'][1]['category_id'] = 77
+    file.write_text(json.dumps(content))
+
+
+def other_points(root):
+    folders.points(root)
+    file = root / 'train/_annotations.coco.json'
+    content = json.loads(file.read_text())
+    content['categories'].append(dict(id=9, name='dog', keypoints=['nose']))
     file.write_text(json.dumps(content))
 
 
@@ -249,7 +270,8 @@ NO_OUTLINES = r'no training image has a label\n  5 objects without segmentation,
     (lambda root: None, 'dss', 'there is no folder pets'),
     (lambda root: root.write_text(''), 'dss', 'pets is not a folder'),
     (pictures_only, 'classify', r'has 3 \.jpg.*\n.*folder for each class'),
-    (pictures_only, 'faster_rcnn', r'has 3 \.jpg'),
+    (pictures_only, 'faster_rcnn', r'has 3 \.jpg(?!(?s:.*)Unpack)'),
+    (masks_only, 'dss', 'nothing for dss in pets'),
     (folders.voc_layout, 'mask_rcnn', r'6 \.xml(?s:.*)for --method faster_rcnn or deeplabv3plus or dss$'),
     (folders.coco_layout, 'mask_rcnn', NO_OUTLINES),
     (folders.coco_layout, 'simplebaseline', r'nothing for simplebaseline'),
@@ -258,6 +280,7 @@ NO_OUTLINES = r'no training image has a label\n  5 objects without segmentation,
     (no_coco, 'faster_rcnn', "a.json is not as COCO has it: KeyError 'file_name'"),
     (other_categories, 'faster_rcnn',
      'val2017.json: the annotation of id 2 has category_id 77, and the categories have 3, 4$'),
+    (other_points, 'simplebaseline', 'categories of different key points; there can be only one set'),
     (one_class, 'classify', r'\n  .*two or more: (?s:.*)\n  1 class only, and .* two or more: cat'),
     (archive, 'dss', r'which has 1 \.gz. (?s:.*)\nUnpack leaves.tar.gz: only files outside of archives are'),
 ])  # fmt: skip
@@ -282,6 +305,10 @@ def test_nothing_is_overwritten(tool, tmp_path):
     text = (tmp_path / config).read_text()
     with pytest.raises(UserError, match='pets_faster_rcnn.py is there already: delete it, or give another'):
         tool('pets', '--method', 'faster_rcnn')
+    assert (tmp_path / 'pets_faster_rcnn').stat().st_mode & 0o777 == 0o755
+    (tmp_path / 'link').symlink_to('nowhere')
+    with pytest.raises(UserError, match='link is there already'):
+        tool('pets', '--method', 'faster_rcnn', '-o', 'link.py')
     (tmp_path / config).unlink()
     with pytest.raises(UserError, match='pets_faster_rcnn is there already'):
         tool('pets', '--method', 'faster_rcnn')
@@ -308,6 +335,7 @@ def test_what_the_tool_and_runs_wrote_is_no_data(tool, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / 'pets')
     first, _ = tool('.', '--method', 'faster_rcnn')
     folders.coco(tmp_path / 'pets/work_dirs/run/gt.json', ['0.png'])
+    folders.picture(tmp_path / 'pets/predictions/0.png')
     _, printed = tool('.', '--method', 'faster_rcnn', '-o', 'again.py')
     assert 'Problems' not in printed and first == 'pets_faster_rcnn.py'
     assert (tmp_path / 'pets/again/val.json').read_text() == (
@@ -406,15 +434,64 @@ def test_annotations_that_need_nothing_are_used_as_they_are(tool, tmp_path):
 
 
 @pytest.mark.parametrize('change', [
-    dict(drop=('area', 'iscrowd')),
+    dict(drop=('area',)),
+    dict(drop=('iscrowd',)),
+    dict(drop=('id',)),
     dict(classes=('cat', 'dog', 'cat')),
     dict(first=0),
 ])  # fmt: skip
 def test_annotations_that_lack_something_are_written_anew(change, tool, tmp_path):
     folders.coco_layout(tmp_path / 'a', **change)
-    config, _ = tool('a', '--method', 'faster_rcnn')
+    config, printed = tool('a', '--method', 'faster_rcnn')
     _, datasets, _ = built(config)
-    assert labels(datasets['train']) <= {0, 1} and len(datasets['train'][0]['data_samples'].gt_instances) == 1
+    assert (
+        'Problems' not in printed
+        and labels(datasets['train']) <= {0, 1}
+        and len(datasets['train'][0]['data_samples'].gt_instances) == 1
+    )
+
+
+def test_coco_objects_without_a_box(tmp_path):
+    names = [folders.picture(tmp_path / f'{i}.jpg').name for i in range(4)]
+    file = folders.coco(tmp_path / 'a.json', names, outlines=True, drop=('bbox',))
+    content = json.loads(file.read_text())
+    content['annotations'][0]['segmentation'] = dict(size=[48, 64], counts=[0, 3072])
+    content['annotations'][1]['segmentation'] = []
+    content['annotations'][2]['bbox'] = [1, 1, 0, 9]
+    file.write_text(json.dumps(content))
+    data = read(tmp_path, 'faster_rcnn')
+    assert '\n  3 objects without bbox, left out: 0.jpg, 1.jpg, 2.jpg' in data.describe()
+    (item,) = [item for picture in data.pictures.values() for item in picture.objects]
+    assert item['bbox'] == [*folders.BOX]  # of its outline
+
+
+def test_splits_of_files_count_before_those_of_folders(tmp_path):
+    for split, names in dict(train='012', val='34').items():
+        files = [folders.picture(tmp_path / f'train2017/{name}.jpg').name for name in names]
+        folders.coco(tmp_path / f'{split}.json', files)
+    assert [len(pictures) for pictures in read(tmp_path, 'faster_rcnn').splits.values()] == [3, 2]
+
+
+@pytest.mark.parametrize('label, images', [
+    ('train.json', ('a/0.jpg', 'a/train/0.jpg')),  # by its path
+    ('labels/0.xml', ('images/0.jpg', 'images/small/0.jpg')),  # the one that is less deep
+])  # fmt: skip
+def test_which_of_two_images_a_label_is_of(label, images, tmp_path):
+    for name in images:
+        folders.picture(tmp_path / name)
+    folders.coco(tmp_path / label, images[:1]) if label == 'train.json' else folders.voc(tmp_path / label)
+    assert [file.as_posix() for file in read(tmp_path, 'faster_rcnn').pictures] == [images[0]]
+
+
+def test_a_label_of_one_of_two_images_of_its_name(tmp_path):
+    for name in ('a.jpg', 'a.png'):
+        folders.picture(tmp_path / name)
+    text = folders.voc(tmp_path / 'a.xml', filename='C:\\elsewhere\\a.png', difficult=1).read_text()
+    size = '<size><width>64 pixels</width><height>48</height></size></annotation>'
+    folders.write(tmp_path / 'a.xml', text.replace('</annotation>', size))
+    data = read(tmp_path, 'faster_rcnn')
+    assert [file.name for file in data.pictures] == ['a.png'] and 'another size' not in data.describe()
+    assert [item['iscrowd'] for picture in data.pictures.values() for item in picture.objects] == [1]
 
 
 def test_categories_in_another_order_do_not_change_classes(tool, tmp_path):
@@ -425,6 +502,117 @@ def test_categories_in_another_order_do_not_change_classes(tool, tmp_path):
     _, datasets, _ = built(config)
     assert [int(item['data_samples'].gt_instances.labels) for item in datasets['val']] == [1, 0]
     assert [int(item['data_samples'].gt_instances.labels) for item in datasets['train']] == [0, 1, 0]
+
+
+@pytest.mark.parametrize('images, epochs, warmup, iterations', [
+    (3, 100, 20, 2000), (100, 80, 400, 2500), (401, 20, 402, 10025), (20_000, 12, 500, 30000),
+])  # fmt: skip
+def test_how_long_a_run_learns_follows_the_number_of_images(images, epochs, warmup, iterations):
+    text = by_epochs(images, 2, 4000, 12, 100)
+    assert f'max_epochs={epochs},' in text and f'end={warmup})' in text
+    text, count = by_iterations(images, 100, 4, 2000, 30000)
+    assert count == iterations and f'max_iters={count},' in text
+
+
+@pytest.mark.parametrize('sizes, scale', [
+    ([(60, 40), (60, 40), (40, 60)], (120, 80)),
+    ([(700, 100)], (1333, 800)),
+])  # fmt: skip
+def test_detectors_enlarge_images_to_twice_their_size_at_most(sizes, scale, tool, tmp_path):
+    for split in ('train', 'val'):
+        for i, size in enumerate(sizes):
+            folders.picture(tmp_path / f'pets/{split}/{i}.jpg', size)
+            folders.voc(tmp_path / f'pets/{split}/{i}.xml')
+    cfg = load_config(tool('pets', '--method', 'faster_rcnn')[0])
+    for split, step in dict(train=2, val=1).items():
+        assert cfg[f'{split}_dataloader'].dataset.pipeline[step].scale == scale
+
+
+def test_detectors_learn_from_images_with_objects(tmp_path):
+    folders.yolo_layout(tmp_path / 'pets')
+    folders.picture(tmp_path / 'pets/images/train/3.jpg')
+    data = read(tmp_path / 'pets', 'faster_rcnn')
+    data.splits['train'] *= 50
+    config, _ = write(data, 'faster_rcnn', 'r2n50', tmp_path / 'mine.py', 'a test')
+    assert 'max_epochs=54,' in config.read_text()  # 4,000 iterations of 2 of 150 images, not of 200
+
+
+@pytest.mark.parametrize('name, other', [
+    ('left_ear', 'right_ear'), ('Left Ear', 'Right Ear'), ('LEFT_EAR', 'RIGHT_EAR'), ('ear_L', 'ear_R'),
+    ('l_ear', 'r_ear'), ('ear', ''), ('cleft', ''),
+])  # fmt: skip
+def test_key_points_of_the_other_side(name, other):
+    assert swap(name, [name, other]) == other and (not other or swap(other, [name, other]) == name)
+
+
+def test_the_split_of_a_path_is_that_of_its_innermost_folder():
+    assert split_of(Path('test drive/train2017/0.jpg')) == 'train'
+
+
+def test_a_validation_set_without_labels_is_left_out(tmp_path):
+    folders.yolo_layout(tmp_path)
+    for i in range(2):
+        (tmp_path / f'labels/val/{i}.txt').unlink()
+    data = read(tmp_path, 'faster_rcnn')
+    assert '2 val images, none of them labeled, left out' in data.describe() and len(data.splits['val']) == 1
+
+
+def test_images_of_no_class_are_listed_whatever_their_names(tmp_path):
+    folders.class_folders(tmp_path)
+    for name in ('a.jpg', 'a_mask.jpg'):
+        folders.picture(tmp_path / name)
+    assert '2 images without labels, left out: a.jpg, a_mask.jpg' in read(tmp_path, 'classify').describe()
+
+
+def test_named_values_of_masks_are_classes_though_none_has_them(tmp_path):
+    folders.masks_layout(tmp_path)
+    folders.write(tmp_path / 'classes.txt', 'wall\nfloor\nroof\ndoor\n')
+    assert read(tmp_path, 'deeplabv3plus').classes == ['wall', 'floor', 'roof', 'door']
+
+
+@pytest.mark.parametrize(
+    'value, dark, classes', [(128, True, ['salient']), (129, False, ['salient']), (0, True, [])]
+)
+def test_how_light_masks_of_salient_objects_are(value, dark, classes, tmp_path):
+    for name, each in dict(a=value, b=1).items():
+        folders.picture(tmp_path / f'images/{name}.jpg')
+        folders.mask(tmp_path / f'masks/{name}.png', [0, each])
+    data = read(tmp_path, 'dss')
+    assert data.dark == dark and data.pictures[Path('images/a.jpg')].classes == classes
+
+
+def test_masks_of_one_bit_and_of_sixteen(tmp_path):
+    for kind, bits in dict(one=Image.new('1', (64, 48), 1), sixteen=np.ones((48, 64), np.uint16)).items():
+        for i in range(2):
+            folders.picture(tmp_path / kind / f'images/{i}.jpg')
+            folders.mask(tmp_path / kind / f'masks/{i}.png', [0, 1])
+        image = bits if kind == 'one' else Image.fromarray(bits)
+        image.save(tmp_path / kind / 'masks/0.png')
+    folders.mask(tmp_path / 'one/masks/1.png', [0, 255])
+    assert read(tmp_path / 'one', 'deeplabv3plus').classes == ['background', 'foreground']
+    assert not read(tmp_path / 'sixteen', 'deeplabv3plus').as_they_are  # MMSegmentation reads eight
+
+
+def test_crops_are_no_larger_than_the_images(tool, tmp_path):
+    for i in range(4):
+        folders.picture(tmp_path / f'pets/images/{i}.jpg', (200, 96))
+        folders.mask(tmp_path / f'pets/masks/{i}.png', [0, 1], (200, 96))
+    assert load_config(tool('pets', '--method', 'deeplabv3plus')[0]).crop_size == (81, 81)
+
+
+def test_images_to_classify_are_small_by_their_shorter_sides(tool, tmp_path):
+    for i in range(4):
+        folders.picture(tmp_path / f'pets/{"ab"[i % 2]}/{i}.jpg', (200, 100))
+    cfg = load_config(tool('pets', '--method', 'classify')[0])
+    assert cfg.test_dataloader.dataset.pipeline[2].crop_size == 128
+
+
+def test_masks_named_in_another_case_become_new_ones(tool, tmp_path):
+    for i in range(4):
+        folders.picture(tmp_path / f'pets/images/A{i}.jpg')
+        folders.mask(tmp_path / f'pets/masks/a{i}.png', [0, 1])
+    _, datasets, _ = built(tool('pets', '--method', 'deeplabv3plus')[0])
+    assert datasets['val'][0]['data_samples'].gt_sem_seg.data.unique().tolist()[:2] == [0, 1]
 
 
 def test_sizes_follow_the_images(tool, tmp_path):
@@ -439,6 +627,7 @@ def test_sizes_follow_the_images(tool, tmp_path):
     cfg, datasets, _ = built(tool('pets', '--method', 'dss')[0])
     assert datasets['train'][0]['inputs'].shape[1:] == datasets['val'][0]['inputs'].shape[1:] == (300, 400)
     assert datasets['train'][0]['data_samples'].gt_sem_seg.shape == (300, 400)
+    assert cfg.optim_wrapper.optimizer.lr == 1e-8
 
 
 def test_turned_photographs_have_the_size_that_they_are_shown_in(tmp_path):
@@ -507,7 +696,7 @@ def test_labels_of_no_image_and_numbers_twice(tool, tmp_path):
 
 
 BAD_YOLO = dict(
-    a='0 0.5 0.5 0.1 0.1\n0 0.5 abc 0.1 0.1\n0 nan 0.5 0.1 0.1\n\n1.5 0.5 0.5 0.1 0.1\n0 0.5\n',
+    a='0 0.5 0.5 0.1 0.1\n0 0.5 abc 0.1 0.1\n0 nan 0.5 0.1 0.1\n\n1.5 0.5 0.5 0.1 0.1\n-1 0.5 0.5 0.1 0.1\n0 5\n',
     b='0 64 48 20 20\n1 0.5 0.5 0.1 0.1\n',
     c='7 0.5 0.5 0.1 0.1\n',
     d='zero 0.5 0.5 0.1 0.1\n',
@@ -523,7 +712,7 @@ def test_yolo_lines_that_are_wrong_are_listed(tmp_path):
     data = read(tmp_path, 'faster_rcnn')
     printed, where = data.describe() + '\n', 'train/labels'
     for line in [
-        f"5 label lines that can't be read, left out: {where}/a.txt:2, {where}/a.txt:3, {where}/a.txt:5 ...",
+        f"6 label lines that can't be read, left out: {where}/a.txt:2, {where}/a.txt:3, {where}/a.txt:5 ...",
         f'1 boxes in pixels, not in 0...1, left out: {where}/b.txt:1',
         '1 objects of classes beyond the names in data.yaml, obj.names or classes.txt, left out: '
         f'{where}/c.txt:1',
@@ -533,6 +722,18 @@ def test_yolo_lines_that_are_wrong_are_listed(tmp_path):
     assert data.classes == ['cat', 'dog'] and 'notes' not in printed
     kept = {path.name: picture.classes for path, picture in data.pictures.items() if path.stem in BAD_YOLO}
     assert kept == {'a.jpg': ['cat'], 'b.jpg': ['dog'], 'c.jpg': [], 'd.jpg': []}
+
+
+def test_yolo_boxes_with_a_score_or_beyond_the_image_and_outlines_with_a_score(tmp_path):
+    folders.picture(tmp_path / 'a.jpg')
+    lines = '0 0.5 0.5 0.25 0.5 0.9\n0 -0.1 0.5 0.5 0.5\n0 0.25 0.25 0.5 0.25 0.5 0.5 0.9\n'
+    folders.write(tmp_path / 'a.txt', lines)
+    (picture,) = read(tmp_path, 'faster_rcnn').pictures.values()
+    assert [item['bbox'] for item in picture.objects] == [
+        [24, 12, 16, 24],
+        [0, 12, 9.6, 24],
+        [16, 12, 16, 12],
+    ]
 
 
 def test_key_points_behind_a_yolo_box_are_no_outline(tmp_path):

@@ -112,7 +112,7 @@ def test_soft_nms_at_the_threshold_itself():
 
 
 def test_nms_match_of_boxes_without_an_area():
-    dets = torch.tensor([[5.0, 5, 5, 5, 0.9], [5, 5, 5, 5, 0.8], [0, 0, 9, 9, 0.7], [0, 0, 9, 8, 0.6]])
+    dets = torch.tensor([[5.0, 5, 5, 5, 0.9], [5, 5, 5, 5, 0.8], [0, 0, 9, 9, 0.7], [0, 0, 9, 4.5, 0.6]])
     assert [group.tolist() for group in mmcv.ops.nms_match(dets, 0.5)] == [[0], [1], [2, 3]]
 
 
@@ -147,9 +147,16 @@ def pool_plainly(x, roi, height, width, scale):
 
 
 def test_roi_align_of_a_box_without_an_area():
-    x, box = random(1, 2, 9, 13), torch.tensor([[0.0, 27, 27, 27, 27]])
-    largest, average = (mmcv.ops.roi_align(x, box, 1, 0.125, 0, mode, False) for mode in ('max', 'avg'))
+    x, boxes = random(1, 2, 9, 13), torch.tensor([[0.0, 27, 27, 27, 27], [0, 27, 27, 20, 20]])
+    largest, average = (mmcv.ops.roi_align(x, boxes, 1, 0.125, 0, mode, False) for mode in ('max', 'avg'))
     torch.testing.assert_close(largest, average)  # it has one sample, as of a pixel
+    assert torch.equal(average[0], average[1])  # also where it ends before it begins
+
+
+def test_roi_align_takes_as_many_samples_in_half_precision():
+    x, box = random(1, 2, 30, 30).half(), torch.tensor([[0, 0.0625, 0.0625, 224.125, 224.125]])
+    half, single = (mmcv.ops.roi_align(y, box.to(y), 1, 0.125, 0, 'max', True) for y in (x, x.float()))
+    torch.testing.assert_close(half.float(), single, rtol=1e-3, atol=0)
 
 
 def test_roi_pool():

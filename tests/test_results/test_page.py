@@ -46,7 +46,8 @@ def report(tmp_path_factory):
         (mine / 'shown' / '0.jpg').write_text('not an image')
         draw(root / 'predictions' / 'model', 'street.jpg', 'street.png')
         (root / 'predictions' / 'index.html').touch()
-        draw(root / 'work_dirs' / 'of_nothing', 'data.jpg')
+        draw(root / 'work_dirs' / 'deep' / 'of_nothing', 'data.jpg')
+        (root / 'work_dirs' / 'index.html').touch()
         yield write_report(ALL, 'out/report', dict(Command='report.py <x>')).absolute()
 
 
@@ -121,7 +122,8 @@ def test_multiply_adds_of_the_config_that_was_run(name, tta, tmp_path):
 
 def test_runs_that_found_nothing(tmp_path):
     write_test(tmp_path, 'mine', {})
-    assert '1, of 1 configs' in Page(write_report([str(tmp_path)], tmp_path / 'report')).text
+    text = Page(write_report([str(tmp_path)], tmp_path / 'report')).text
+    assert '1, of 1 configs' in text and '2026-01-02 to' not in text
 
 
 def test_nothing_to_report(tmp_path, monkeypatch):

@@ -119,10 +119,11 @@ def test_a_changed_model_or_test_is_kept_out(options, reason):
     assert table.runs == [] and left_out == [f'{folder}: {reason}']
 
 
-def test_a_long_list_of_changes_is_cut():
-    changes = dict(evaluation=[f'model.x{i}=1, not 2' for i in range(5)])
+@pytest.mark.parametrize('count, end', [(3, ''), (5, '; and 2 more')])
+def test_a_long_list_of_changes_is_cut(count, end):
+    changes = dict(evaluation=[f'model.x{i}=1, not 2' for i in range(count)])
     write_test('work_dirs', R2N50, coco(0.337), changes=changes)
-    assert fill('5')[1][0].endswith(': model.x0=1, not 2; model.x1=1, not 2; model.x2=1, not 2; and 2 more')
+    assert fill('5')[1][0].endswith(f': model.x0=1, not 2; model.x1=1, not 2; model.x2=1, not 2{end}')
 
 
 def test_a_run_that_was_not_compared_is_kept_out():
@@ -319,8 +320,9 @@ def test_of_other_runs_the_newest_of_a_work_directory_counts():
     write_test('work_dirs', 'mine', coco(0.2), images=7)
     write_test('work_dirs', 'mine', coco(0.3), images=7, time='20260103_000000')
     write_test('work_dirs', 'mine', coco(0.4), images=7, work_dir='work_dirs/again')
+    write_test('', 'another', coco(0.5), images=7, time='20260103_000000', work_dir='work_dirs/again')
     (table,) = other_tables(find_runs(['work_dirs'])[0])
-    assert sorted(row.cells[0].measured for row in table.rows) == [30, 40]
+    assert sorted(row.cells[0].measured for row in table.rows) == [30, 40, 50]
 
 
 def test_data_sets_of_one_type_and_size_are_told_apart_by_their_folders():
@@ -486,6 +488,13 @@ def test_the_measured_numbers_are_drawn_over_the_papers(filled, monkeypatch):
     assert labels == [f'{b}, {k}' for b in ('ResNet-50', 'Res2Net-50') for k in ('paper', 'measured')]
     heights = [bar.get_height() for bars in axis.containers for bar in bars]
     assert heights[:2] == [13.5, 13.0] and heights[-2:] == [33.7, 33.8]
+    (table,) = (table for table in filled if table.name == '8')
+    plots.plot_sizes([table], Path('x.png'))
+    plots.plot_scales([table], Path('x.png'))
+    sizes, scales = (figure.axes[0] for figure in figures[1:])
+    of_4 = float(cells(table, 'masks', 'Res2Net-50', '26w×4s')[table.columns.index('AP')].reference)
+    assert [bar.get_height() for bar in sizes.containers[-2]] == [of_4]
+    assert scales.lines[0].get_xdata().tolist() == [1, 2, 4, 6, 8]
 
 
 def test_unwritten_records():
