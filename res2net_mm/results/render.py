@@ -132,7 +132,7 @@ def terminal(tables: list[Table], ends: list[str], width: int | None = None) -> 
             for column in table.columns:
                 grid.add_column(Text(column), justify='right')
             for line in lines(table, number):
-                if line.begins and grid.row_count:
+                if line.begins:
                     grid.add_section()
                 texts = line.cells(lambda mark: mark.translate(SUPERSCRIPTS))
                 grid.add_row(*line.labels, *(Text(t, STYLES.get(line.kind, 'dim')) for t in texts))

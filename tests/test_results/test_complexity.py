@@ -40,7 +40,7 @@ def test_detectors_have_the_published_size_and_cost(name):
     cfg = load_config(str(CONFIGS / f'{name}.py'))
     counted = complexity(cfg)
     parameters, flops = PUBLISHED['configs'][name]
-    assert counted['flops'] == pytest.approx(flops, rel=0.02)
+    assert counted['flops'] == pytest.approx(flops, rel=0.005)
     # They were counted in MMDetection 1, whose mask heads and class-specific box regression had an output for
     # the background, too: 257 and 4 x 1025 parameters.
     head = cfg.model.roi_head
@@ -99,6 +99,8 @@ def test_models_of_other_shapes_are_counted_or_refused(tmp_path):
     folder = Path(mmdet.__file__).parent / '.mim' / 'configs'
     retinanet = complexity(load_config(str(folder / 'retinanet' / 'retinanet_r50_fpn_1x_coco.py')))
     assert retinanet['macs'] == pytest.approx(239, rel=0.02)  # GFLOPs in MMDetection's own list
+    c4 = complexity(load_config(str(folder / 'faster_rcnn' / 'faster-rcnn_r50-caffe-c4_ms-1x_coco.py')))
+    assert c4['macs'] > 700  # its last stage is computed for each of 1,000 boxes
     with pytest.raises(UserError, match="a DETR can't be counted"):
         complexity(load_config(str(folder / 'detr' / 'detr_r50_8xb2-150e_coco.py')))
 

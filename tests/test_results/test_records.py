@@ -27,6 +27,7 @@ def test_a_run_without_a_record_is_named():
     (folder / 'vis_data').mkdir(parents=True)
     (folder / f'{folder.name}.json').write_text('{"coco/bbox_mAP": 0.9}')  # is not believed
     Path('work_dirs/refused/20251231_000001/vis_data').mkdir(parents=True)  # measured nothing
+    Path('work_dirs/refused/20251231_000001/vis_data/scalars.json').touch()
     assert find_runs(['work_dirs']) == ([], [f'{folder} is not counted: it has no record.json'])
 
 

@@ -16,6 +16,7 @@ from res2net_mm.results.paper_tables import paper_tables
 from res2net_mm.results.plots import plot
 from res2net_mm.results.records import find_runs
 from res2net_mm.results.render import FORMATS, terminal
+from res2net_mm.results.report import collect
 from res2net_mm.results.tables import show
 
 R50, R2N50 = 'faster_rcnn_r50_coco', 'faster_rcnn_r2n50_coco'
@@ -65,7 +66,9 @@ def test_no_gain_over_a_baseline_that_was_not_run():
 
 def test_undefined_metrics_stay_empty():
     write_test('work_dirs', R50, coco(0.309, 0.513, 0.3, -1.0, None, 0.4))
-    assert measured(fill('6')[0], 'AP (%)', 'ResNet-50') == [None, None, 40, Decimal('30.9')]
+    table, _ = fill('6')
+    assert measured(table, 'AP (%)', 'ResNet-50') == [None, None, 40, Decimal('30.9')]
+    assert '*measured*<sup>1</sup> | - | - | **40.0** | **30.9** |' in FORMATS['markdown']([table], [])
 
 
 @pytest.mark.parametrize(
@@ -99,6 +102,8 @@ def test_other_data_is_kept_out_and_listed_with_the_others():
     assert table.runs == [] and left_out == [f'{folder}: 80 images, Table 5 needs 5,000']
     _, _, others = paper_tables(find_runs(['work_dirs'])[0])
     assert [run.folder for run in others] == [folder]
+    for others, said in ((True, []), (False, [f'left out: {left_out[0]}'])):
+        assert collect(['work_dirs'], ['5'], others)[1] == said
 
 
 def test_other_experiments_are_named():
@@ -411,7 +416,7 @@ def test_latex_is_balanced(filled):
     for tabular in re.findall(r'\\begin\{tabular\}\{(\w+)\}(.*?)\\end\{tabular\}', body, re.S):
         rows = [line for line in tabular[1].splitlines() if line.endswith(r'\\')]
         assert {len(re.findall(r'(?<!\\)&', row)) + 1 for row in rows} == {len(tabular[0])}
-    assert body.isascii()
+    assert body.isascii() and '\\midrule\n\\addlinespace' not in body and '\\addlinespace' in body
 
 
 def test_csv(filled):
