@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from res2net_mm import checks
-from res2net_mm.checks import decoding
+from res2net_mm.checks import contents, decoding
 from res2net_mm.checks.contents import report
 from res2net_mm.config import load_config
 
@@ -225,11 +225,15 @@ def test_heads_of_segmentation(segments):
 def test_all_masks_are_looked_at_closely(segments, monkeypatch):
     root, cfg = segments
     monkeypatch.setattr(decoding, 'ProcessPoolExecutor', lambda *_: ThreadPoolExecutor(1))
-    mask(np.full((60, 80), 21, np.uint8))(root)
-    (root / 'images/2.jpg').unlink()
+    monkeypatch.setattr(contents, 'spread', lambda samples: samples[:1])  # of as many as are a sample
+    names('1\n2\n3\n')(root)
+    (root / 'images/2.jpg').rename(root / 'images/3.jpg')
+    for i in '13':
+        image(root / f'masks/{i}.png', np.full((60, 80), 21, np.uint8))
     cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
     found = report(decoding.look_closely(cfg), 'errors')
-    assert found.count('1 masks are faulty') == found.count('1 of 4 files looked for are missing') == 2
+    assert found.count('masks are faulty') == found.count('2 masks are faulty') == 2
+    assert found.count('1 of 6 files looked for are missing') == 2
     assert "can't be read" not in found and 'test_dataloader' not in found
     cfg.test_dataloader.batch_size = 3
     assert 'test_dataloader' in report(decoding.look_closely(cfg), 'errors')
