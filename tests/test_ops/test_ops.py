@@ -117,8 +117,9 @@ def test_nms_match_of_boxes_without_an_area():
 
 
 def test_nms_match_of_equal_scores_keeps_their_order():
-    dets = torch.tensor([[20.0 * i, 0, 20 * i + 9, 9, 0.5] for i in range(50)])
-    assert [group.tolist() for group in mmcv.ops.nms_match(dets, 0.5)] == [[i] for i in range(50)]
+    dets = torch.tensor([[20.0 * i, 0, 20 * i + 9, 9, i % 2] for i in range(50)])
+    order = [*range(1, 50, 2), *range(0, 50, 2)]
+    assert [group.tolist() for group in mmcv.ops.nms_match(dets, 0.5)] == [[i] for i in order]
 
 
 def pool_plainly(x, roi, height, width, scale):
