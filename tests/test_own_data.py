@@ -590,7 +590,7 @@ def test_masks_of_one_bit_and_of_sixteen(tmp_path):
         image.save(tmp_path / kind / 'masks/0.png')
     folders.mask(tmp_path / 'one/masks/1.png', [0, 255])
     assert read(tmp_path / 'one', 'deeplabv3plus').classes == ['background', 'foreground']
-    assert not read(tmp_path / 'sixteen', 'deeplabv3plus').as_they_are  # MMSegmentation reads eight
+    assert not read(tmp_path / 'sixteen', 'deeplabv3plus').as_they_are
 
 
 def test_crops_are_no_larger_than_the_images(tool, tmp_path):

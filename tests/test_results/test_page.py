@@ -85,9 +85,12 @@ def test_the_page_is_whole_by_itself(report):
 
 
 def test_pictures_of_the_markdown_lie_beside_it(report):
-    files = re.findall(r'^!\[.*\]\((.+)\)$', report.with_name('report.md').read_text(encoding='utf-8'), re.M)
+    text = report.with_name('report.md').read_text(encoding='utf-8')
+    files = re.findall(r'^!\[.*\]\((.+)\)$', text, re.M)
     assert len(files) == len(Page(report).images) == len(set(files))
     assert all((report.parent / file).is_file() for file in files)
+    (street,) = re.findall(r'!\[street\]\((.+)\)', text)
+    assert cv2.imread(str(report.parent / street)).mean() < 10  # the .jpg, not the .png
 
 
 @in_a_browser
