@@ -313,7 +313,7 @@ def test_a_start_that_is_hardly_meant(monkeypatch):
     )
     cfg.model.backbone.update(frozen_stages=None, norm_eval=False)
     assert list(doubts(cfg)) == []
-    cfg.model.backbone.update(frozen_stages=-1)
+    cfg.model.backbone.update(frozen_stages=-1, init_cfg=[dict(type='Kaiming', layer='Conv2d')])
     assert list(doubts(cfg)) == []
 
 

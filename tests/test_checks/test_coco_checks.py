@@ -407,6 +407,7 @@ def test_detected_persons(root):
     for found, text in (
         (dict(image_id=1, category_id=2, bbox=[1, 2, 3, 4], score=0.5), 'has no person'),
         (dict(image_id=1, category_id=1, bbox=[1, NAN, 3, 4], score=0.5), 'not finite numbers'),
+        (dict(image_id=1, category_id=1, bbox=[1, 2, 3, 4], score=NAN), 'not finite numbers'),
         (dict(image_id=8, category_id=1, bbox=[1, 2, 3, 4], score=0.5), 'are unknown (image ids): 8'),
         ('x', 'is not a list of detections'),
     ):
@@ -487,6 +488,9 @@ def test_a_large_file_is_read_once(root, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(contents, 'check_coco', None)  # not called again
         assert said(configured(root), 'warnings') == first
+        assert 'TypeError' in said(configured(root), every=True)  # but where all is looked at,
+        patch.setattr(contents, '__version__', '0')
+        assert 'TypeError' in said(configured(root))  # or by another version
     assert 'is of a class of the config' in said(configured(root, classes=('fox', 'owl')))  # not as cached
     write(root, 'val', coco() | dict(categories=coco()['categories'][::-1]))
     assert all(': another order' in said(configured(root)) for _ in range(2))  # as cached, too

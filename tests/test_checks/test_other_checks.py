@@ -8,6 +8,7 @@ from functools import cache
 import cv2
 import numpy as np
 import pytest
+from mmseg.datasets import PascalVOCDataset
 from PIL import Image
 
 from res2net_mm import checks
@@ -78,7 +79,7 @@ def test_valid_voc(voc):
 
 
 VOC = {
-    'a blank line': (names('1\n\n2\n'), "1 lines are blank: line 2: ''"),
+    'a blank line': (names('1\n \n2\n'), "1 lines are blank: line 2: ' '"),
     'trailing blanks': (names('1 \n2\n'), "1 lines have blanks around the name: line 1: '1 '"),
     'labels behind names': (names('1 -1\n2  1\n'), '2 names of the list have no XML file'),
     'a path that leads out': (names('../../x\n1\n'), 'paths lead out of the data root'),
@@ -98,6 +99,7 @@ VOC = {
     ),
     'an empty XML file': (xml(''), '1 XML files are faulty, not XML: no element found'),
     'cut off': (xml(XML[:70]), '1 XML files are faulty, not XML: '),
+    'an unknown encoding': (xml('<?xml version="1.0" encoding="utf-99"?>' + XML), 'not XML: '),
     'an entity bomb': (xml(BOMB), 'entities (<!DOCTYPE, <!ENTITY), which is refused: 1.xml'),
     'an entity bomb in UTF-16': (xml(BOMB.encode('utf-16')), 'which is refused: 1.xml'),
     'a file of the system': (xml('<!DOCTYPE a SYSTEM "file:///etc/hosts"><a/>'), 'which is refused: 1.xml'),
@@ -129,6 +131,7 @@ def test_voc(fault, voc):
     change(voc[0])
     found = said(voc[1])
     assert text in found and ('no object is of a class' in found) == (fault == 'other classes')
+    assert ('lines have blanks around' in found) == (fault == 'trailing blanks')
 
 
 def test_voc_warnings(voc):
@@ -146,6 +149,14 @@ def test_voc_warnings(voc):
     xml(XML)(root)
     replace(xmax=200)(root)
     assert said(cfg) == '' and 'box that reaches beyond the image: 1.xml' in said(cfg, 'warnings')
+
+
+def test_voc_whose_results_are_submitted(voc):
+    root, cfg = voc
+    VOC['other classes'][0](root)
+    assert 'no object is of a class' in said(cfg, phases=('val',))
+    cfg.val_evaluator.format_only = True
+    assert said(cfg, phases=('val',)) == ''
 
 
 # ---- segmentation ----------------------------------------------------------------------------------
@@ -180,6 +191,9 @@ def test_valid_segmentation(segments):
             type='BaseSegDataset', ann_file='' if phase == 'train' else '.', metainfo=dict(classes=['x'] * 21)
         )
     assert said(cfg) == ''
+    image(root / 'images/deep/3.jpg')
+    assert '1 of 6 files looked for are missing' in said(cfg) and 'masks/deep/3.png' in said(cfg)
+    image(root / 'masks/deep/3.png', np.full((60, 80), 20, np.uint8))
     cfg.train_dataloader.dataset.metainfo = {}  # of which nothing is known
     assert said(cfg) == ''
     cfg.train_dataloader.dataset.update(reduce_zero_label=True, metainfo=dict(classes=['x'] * 20))
@@ -188,6 +202,13 @@ def test_valid_segmentation(segments):
     (root / 'empty').mkdir()
     cfg.train_dataloader.dataset.data_prefix.img_path = 'empty'
     assert 'no .jpg files in' in said(cfg)
+    cfg.train_dataloader.dataset.data_prefix.img_path = 'images'
+    names('1\n2\ndeep/3\n')(root)
+    some = PascalVOCDataset.METAINFO['classes'][:20]  # 20 is none of them, and ignored
+    cfg.train_dataloader.dataset.update(
+        type='PascalVOCDataset', reduce_zero_label=False, metainfo=dict(classes=some), ann_file='list.txt'
+    )
+    assert said(cfg, phases=('train',)) == ''
 
 
 def mask(array):
@@ -250,6 +271,7 @@ def test_all_masks_are_looked_at_closely(segments, monkeypatch):
 def folders(tmp_path):
     for path in ('train/cat/1.jpg', 'train/dog/1.jpg', 'val/cat/1.JPG', 'val/dog/1.jpg'):
         image(tmp_path / path)
+    (tmp_path / 'train' / 'README').touch()  # is no class
     cfg = copy.deepcopy(load('res2net_mm::imagenet/r2n50_imagenet.py'))
     for phase in ('train', 'val'):
         cfg[f'{phase}_dataloader'].dataset = dict(
@@ -324,6 +346,7 @@ LABELS = {
     'no label': ('cat/1.jpg\n', "1 lines are not NAME LABEL, with a number as label: 'cat/1.jpg'"),
     'a word as label': ('cat/1.jpg cat\n', '1 lines are not NAME LABEL'),
     'a blank line': ('cat/1.jpg 0\n\ndog/1.jpg 1\n', '1 lines are blank'),
+    'a name with a blank': ('cat/a b.jpg 0\n', '1 of 1 files looked for are missing'),
     'a missing image': ('cat/9.jpg 0\n', '1 of 1 files looked for are missing'),
     'a path that leads out': ('../../x.jpg 0\n', '1 paths lead out of the data root'),
 }

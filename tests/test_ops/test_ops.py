@@ -355,6 +355,17 @@ def test_gradients_of_some_of_deform_convs_tensors(needed):
             torch.testing.assert_close(grad, every[i].grad)
 
 
+def test_deform_convs_gradient_for_the_weight_is_scaled_and_added():
+    x, offset, _, weight, _ = deform_inputs(torch.float64)
+    geometry = dict(dW=1, dH=1, padW=1, padH=1, dilationW=1, dilationH=1, group=2, deformable_group=2)
+    geometry.update(kW=3, kH=3, im2col_step=32)
+    once, more = torch.zeros_like(weight), torch.ones_like(weight)
+    for place, scale in ((once, 1), (more, 3)):
+        none, grad = x.new_empty(0), random(2, 4, 5, 6, seed=5, dtype=torch.float64)
+        ops.deform_conv_backward_parameters(x, offset, grad, place, none, none, scale, **geometry)
+    torch.testing.assert_close(more, 1 + 3 * once)
+
+
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize('name', CALLS)
 def test_half_precision_is_computed_in_float32(name, dtype):
