@@ -25,6 +25,7 @@ SAVE_OFTEN = [
     'randomness.seed=1',
 ]
 TWO = ['train_cfg.max_epochs=3', 'randomness.seed=1']
+pytestmark = pytest.mark.skipif(not Path('/proc').is_dir(), reason='looks for processes in /proc')
 ENVIRONMENT = {'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
 
 
@@ -70,8 +71,12 @@ def wait_for(process, text, seconds=120):
 
 def children(process):
     """The processes that a process started, in their order."""
-    command = ['ps', '-o', 'pid=', '--ppid', str(process.pid)]
-    return sorted(map(int, subprocess.run(command, capture_output=True, text=True).stdout.split()))
+    found = []
+    for stat in Path('/proc').glob('[0-9]*/stat'):
+        with contextlib.suppress(OSError):  # it has ended
+            if stat.read_text().rpartition(')')[2].split()[1] == str(process.pid):
+                found.append(int(stat.parent.name))
+    return sorted(found)
 
 
 def weights(work_dir):
