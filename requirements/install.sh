@@ -2,7 +2,7 @@
 # Makes .venv in the repository's root, every package at its version in constraints.txt. Compiles nothing, unless it
 # is told to. Safe to repeat and to interrupt: what is incomplete or out of date is made again, from uv's cache, and
 # what was there stays until the new one is complete. It listens to:
-#   PYTHON=python3.12       the interpreter (default: the first CPython 3.10 to 3.13 that runs)
+#   PYTHON=python3.12       the interpreter (default: the first CPython 3.10 to 3.14 that runs)
 #   OPS=compiled            mmcv's own ops, compiled: for the GPU if there is one and an nvcc of PyTorch's CUDA
 #                           version, else for the CPU; OPS=torchvision is the default, or what .venv has
 #   UV_TORCH_BACKEND=cpu    PyTorch without CUDA, from PyTorch's own index; and uv's other settings
@@ -24,16 +24,16 @@ find_python() {  # find_python NAME...: print the path of the first that runs an
     local python
     for python; do  # of an environment's the one that it was made with: .venv may go
         "$python" -c 'import ensurepip, sys, venv
-(3, 10) <= sys.version_info[:2] <= (3, 13) or sys.exit(1)
+(3, 10) <= sys.version_info[:2] <= (3, 14) or sys.exit(1)
 print(sys._base_executable)' 2>/dev/null && return
     done
     return 1
 }
 
-candidates=(.venv/bin/python python3.11 python3.12 python3.13 python3.10 python3)
+candidates=(.venv/bin/python python3.11 python3.12 python3.13 python3.14 python3.10 python3)
 [[ -z ${PYTHON:-} ]] || candidates=("$PYTHON")
 python=$(find_python "${candidates[@]}") ||
-    die "needs CPython 3.10, 3.11, 3.12 or 3.13 with venv (on Debian: python3-venv), and none of" \
+    die "needs CPython 3.10 to 3.14 with venv (on Debian: python3-venv), and none of" \
         "'${candidates[*]}' is that; name one with PYTHON=/path/to/python."
 version=$("$python" --version)
 

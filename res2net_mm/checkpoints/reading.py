@@ -13,7 +13,7 @@ import pathlib
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import mmengine.runner.checkpoint
@@ -167,7 +167,7 @@ def _load_released(filename: str, map_location=None, logger=None):
 
 
 @contextlib.contextmanager
-def _harmless():
+def _harmless() -> Iterator[None]:
     """Admit the classes in training checkpoints that only store: mmengine's logs, timm's arguments."""
     constructors = [x.__reduce__()[0] for x in (np.empty(0), np.float64())]
     admitted = torch.serialization.get_safe_globals().copy()
@@ -193,7 +193,7 @@ def _harmless():
         torch.serialization.add_safe_globals(list(admitted))
 
 
-def _called(name: str, function):
+def _called(name: str, function: Callable) -> Callable:
     """A function under the name that checkpoints have for it; PyTorch before 2.6 takes no other way."""
 
     def called(*args):
