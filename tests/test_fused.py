@@ -486,7 +486,7 @@ def test_traces_and_compiles_without_a_word():
     with torch.no_grad(), warnings.catch_warnings():
         expected = fused(x)
         warnings.simplefilter('error')
-        warnings.filterwarnings('ignore', '.*torch.jit.* is deprecated')
+        warnings.filterwarnings('ignore', '.*torch.jit.trace')
         assert_close(torch.jit.trace(fused, x)(x), expected)
         assert_close(torch.compile(fused, backend='eager', fullgraph=True)(x), expected)
 

@@ -183,7 +183,8 @@ class Data(list):
         time.sleep(1000 if index else 0)
         return index
 
-for batch in DataLoader(Data(range(8)), num_workers=2, worker_init_fn=partial(start_worker, None)):
+how = dict(num_workers=2, multiprocessing_context='fork', worker_init_fn=partial(start_worker, None))
+for batch in DataLoader(Data(range(8)), **how):
     raise KeyError('an error of its own')
 """)
     result = run_command([sys.executable, script], tmp_path, {**ENVIRONMENT, 'PYTHONPATH': str(ROOT)})
