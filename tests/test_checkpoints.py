@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import pathlib
+import pickle
 import re
 import urllib.error
 import urllib.request
@@ -556,6 +557,57 @@ def test_training_checkpoints_of_mmengine_are_read(reader, tmp_path):
     read = read_checkpoint(tmp_path / 'epoch_1.pth')
     assert read['message_hub']['log_scalars']['train/loss'].mean() == 1.5
     assert read['meta']['dataset_meta']['sigmas'].dtype == np.float32
+    assert pickle.loads(pickle.dumps(read['meta']))['dataset_meta']['sigmas'].__class__ is np.ndarray
+
+
+class Written:
+    def __init__(self, *reduced):
+        self.reduced = reduced
+
+    def __reduce__(self):
+        return self.reduced
+
+
+POINTER = b'A' * 8
+RECONSTRUCT = np.empty(0).__reduce__()[0]
+
+
+def array(dtype, state):
+    dtype = Written(np.dtype, (dtype, False, True), (3, '|', *state, 0))
+    return Written(RECONSTRUCT, (np.ndarray, (0,), b'b'), (1, (1,), dtype, False, POINTER))
+
+
+@pytest.mark.parametrize('content', [
+    array('O8', (None, None, None, -1, -1)),
+    array('V8', (None, ('a',), dict(a=(np.dtype('O'), 0)), 8, 1)),
+    array('V8', ((np.dtype('O'), (1,)), None, None, 8, 1)),
+    Written(np.ndarray, ((1,), np.dtype('O'), POINTER)),
+])  # fmt: skip
+@pytest.mark.parametrize('admitted', [[], [np.ndarray, np.dtype, RECONSTRUCT, type(np.dtype('O'))]])
+def test_bytes_are_not_taken_for_objects(admitted, content, reader, tmp_path):
+    """NumPy would follow a checkpoint's numbers as addresses."""
+    torch.save({'state_dict': {}, 'meta': content}, tmp_path / 'x.pth')
+    before = list(torch.serialization.get_safe_globals())
+    torch.serialization.add_safe_globals(admitted)
+    try:
+        with pytest.raises(CheckpointError, match=r'numpy\.dtype'):
+            read_checkpoint(tmp_path / 'x.pth')
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
+
+
+def test_arrays_are_made_and_filled_once(reader, tmp_path):
+    """Else they would show memory that is others'."""
+    dtype = Written(np.dtype, ('f8', False, True), (3, '<', None, None, None, -1, -1, 0))
+    torch.save({'meta': Written(np.ndarray, ((1000,), dtype))}, tmp_path / 'x.pth')
+    assert read_checkpoint(tmp_path / 'x.pth')['meta'].size == 0
+    torch.save({'meta': np.arange(2.0)}, tmp_path / 'x.pth', _use_new_zipfile_serialization=False)
+    content = (tmp_path / 'x.pth').read_bytes()
+    (state,) = re.findall(rb'\(K\x01K\x02.*?tq.b', content, re.S)
+    (tmp_path / 'x.pth').write_bytes(content.replace(state, state + state))
+    with pytest.raises(CheckpointError):
+        read_checkpoint(tmp_path / 'x.pth')
 
 
 @pytest.mark.parametrize('module', [b'numpy.core.', b'numpy._core.'])

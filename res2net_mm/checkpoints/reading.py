@@ -169,18 +169,24 @@ def _load_released(filename: str, map_location=None, logger=None):
 @contextlib.contextmanager
 def _harmless() -> Iterator[None]:
     """Admit the classes in training checkpoints that only store: mmengine's logs, timm's arguments."""
-    constructors = [x.__reduce__()[0] for x in (np.empty(0), np.float64())]
     admitted = torch.serialization.get_safe_globals().copy()
+    modules = [x[1] if isinstance(x, tuple) else x.__module__ for x in admitted]
+    torch.serialization.clear_safe_globals()
     torch.serialization.add_safe_globals(
         [
+            *(x for x, module in zip(admitted, modules) if not module.startswith('numpy')),
             HistoryBuffer,
             _called('builtins.getattr', _history_method),
-            np.ndarray,
-            np.dtype,
-            *(t for t in vars(np.dtypes).values() if isinstance(t, type)),
+            _Array,
+            _DType,
+            _called('numpy.ndarray', _Array),
+            _called('numpy.dtype', _DType),
             codecs.encode,  # how arrays' bytes are written; PyTorch 2.4 doesn't know it
-            *(_called(f'numpy.core.multiarray.{f.__name__}', f) for f in constructors),  # NumPy 1's names
-            *(_called(f'numpy._core.multiarray.{f.__name__}', f) for f in constructors),  # NumPy 2's
+            *(
+                _called(f'numpy.{core}.multiarray.{name}', function)
+                for core in ('core', '_core')  # NumPy 1's and 2's
+                for name, function in dict(_reconstruct=_Array, scalar=_scalar).items()
+            ),
             argparse.Namespace,
             pathlib.PosixPath,
             collections.defaultdict,
@@ -191,6 +197,38 @@ def _harmless() -> Iterator[None]:
     finally:
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(list(admitted))
+
+
+class _DType:
+    """In place of np.dtype, whose state can have bytes taken for objects: numbers and strings alone."""
+
+    def __init__(self, code: str, *_):
+        self.dtype = np.dtype(code)
+        if self.dtype.kind not in 'biufcSU':
+            raise pickle.UnpicklingError(f'GLOBAL numpy.dtype({code!r})')
+
+    def __setstate__(self, state: tuple):
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array(np.ndarray):
+    """In place of np.ndarray, which takes any bytes for objects; it is pickled as one."""
+
+    def __new__(cls, *_):
+        return super().__new__(cls, 0)
+
+    def __setstate__(self, state: tuple):
+        if self.size:  # a tensor may be of the memory that it has
+            raise pickle.UnpicklingError('an array that is filled twice')
+        version, shape, kind, *rest = state
+        super().__setstate__((version, shape, kind.dtype, *rest))
+
+    def __reduce__(self):
+        return self.view(np.ndarray).__reduce__()
+
+
+def _scalar(kind: _DType, content: bytes) -> np.generic:
+    return np.frombuffer(content, kind.dtype)[0]
 
 
 def _called(name: str, function: Callable) -> Callable:
