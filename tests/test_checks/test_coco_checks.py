@@ -436,6 +436,21 @@ def test_labels_of_training_and_evaluation_mean_the_same(root):
     )
 
 
+@pytest.mark.parametrize('last', [0, 1])
+def test_data_to_learn_from_may_lack_the_last_classes(last, root):
+    data = coco()
+    data['categories'] = data['categories'][:1]
+    data['annotations'] = data['annotations'][1:2]
+    write(root, 'some', data)
+    cfg = configured(root)
+    train = cfg.train_dataloader.dataset
+    datasets = [train, {**train, 'ann_file': 'some.json'}]
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=datasets[:: 1 if last else -1])
+    assert said(cfg) == ''
+    cfg.val_dataloader.dataset.update(ann_file='some.json', data_prefix=train.data_prefix)
+    assert 'dog' in said(cfg)  # CocoMetric has no category for such a label
+
+
 def test_an_evaluation_needs_no_annotations_where_results_are_submitted(root):
     bare = dict(id=1, image_id=1, category_id=1, bbox=[1, 1, 9, 9], area=9, iscrowd=0)
     for name, annotations, text in (
