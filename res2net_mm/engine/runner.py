@@ -1,6 +1,7 @@
 """What ``tools/train.py`` and ``tools/test.py`` do, from their options to mmengine's Runner."""
 
 import gc
+import hashlib
 import logging
 import math
 import os
@@ -69,8 +70,10 @@ def _is_news(error: UserError) -> bool:
     """Whether no other process has shown the same error."""
     if not distributed.is_initialized():  # all of a node have met it
         return local_rank() == 0
+    # The store takes neither long keys nor what a path may have that is not UTF-8.
+    key = hashlib.sha256(str(error).encode(errors='surrogateescape')).hexdigest()
     try:
-        return distributed.distributed_c10d._get_default_store().add(str(error), 1) == 1
+        return distributed.distributed_c10d._get_default_store().add(key, 1) == 1
     except RuntimeError:  # the process that holds the store has ended
         return True
 

@@ -241,6 +241,23 @@ def test_an_interruption_that_a_formatter_swallowed_is_one(monkeypatch):
         train(swallowed)
 
 
+@pytest.mark.parametrize('message', ['x' * 9000, '\udce9.jpg'])  # longer than keys are; not UTF-8
+def test_what_several_processes_meet_is_shown_once(message, tmp_path, monkeypatch):
+    def fail(cfg, **_):
+        raise UserError(message)
+
+    monkeypatch.setattr(tools, 'prepare', lambda *_: None)
+    monkeypatch.setattr(logging.getLogger('faster_coco_eval'), 'handlers', [])
+    store = torch.distributed.TCPStore('localhost', 0, is_master=True)
+    torch.distributed.init_process_group('gloo', store=store, rank=0, world_size=1)
+    try:
+        for error in (UserError, SystemExit):
+            with pytest.raises(error):
+                tools.main(fail, 'x.py', None, 'none', None, local_rank=None)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 def test_the_last_checkpoint_of_a_moved_folder(tmp_path):
     (tmp_path / 'last_checkpoint').write_text('/gone/epoch_1.pth')
     assert tools.last_checkpoint(tmp_path) == '/gone/epoch_1.pth'
