@@ -19,7 +19,7 @@ from ..registry import TRANSFORMS
 MAX_PIXELS = 2**28  # 16,384 x 16,384: 0.8 GB
 EXIF_ORIENTATION = 274
 HEIC = b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'  # brands of ISO 23008-12
-SIGNATURES = b'\xff\xd8\xff', b'\x89PNG', b'GIF8', b'RIFF', b'II*\0', b'MM\0*'  # JPEG, ..., WebP, TIFF
+SIGNATURES = b'\xff\xd8\xff', b'\x89PNG', b'GIF8', b'II*\0', b'MM\0*'  # JPEG, ..., TIFF
 SCOPES = ('', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpose', 'mmpretrain', 'res2net_mm')
 
 
@@ -82,7 +82,7 @@ def fault(content: bytes) -> str:
     if content[4:8] == b'ftyp' and content[8:12] in HEIC:
         return 'it is HEIC, whatever its name ends in: convert it to JPEG'
     if image_size(content) is None:
-        if content.startswith(SIGNATURES):
+        if content.startswith(SIGNATURES) or content[:4] == b'RIFF' and content[8:12] == b'WEBP':
             return 'it is damaged or cut off in its header'
         return f'it is not an image, it begins with {content[:16]!r}'
     try:

@@ -37,6 +37,8 @@ UNREADABLE = {
     'a JPEG of a header': (JPEG[:100], "can't be read: it is "),
     'a JPEG cut off early': (JPEG[:200], 'it is damaged or cut off in its header'),
     'a PNG cut off': (PNG[: len(PNG) // 2], 'it is damaged or cut off: image file is truncated'),
+    'a sound': (b'RIFF\x24\x10\0\0WAVEfmt ', 'it is not an image'),
+    'a WebP cut off early': (b'RIFF\x24\x10\0\0WEBPVP8 ', 'it is damaged or cut off in its header'),
     'zeros': (bytes(1000), 'it is not an image'),
     'HEIC': (b'\0\0\0\x24ftypheic' + bytes(99), 'it is HEIC, whatever its name ends in: convert it to JPEG'),
     'HEIC of several': (b'\0\0\0\x24ftypmif1' + bytes(99), 'it is HEIC'),
