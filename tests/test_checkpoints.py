@@ -621,6 +621,16 @@ def test_arrays_of_either_numpy_are_read(module, reader, tmp_path):
     assert read_checkpoint(tmp_path / 'x.pth')['meta'].tolist() == [0, 1]
 
 
+@pytest.mark.parametrize('module', [b'pathlib', b'pathlib._local'])
+def test_paths_of_any_python_are_read(module, reader, tmp_path):
+    buffer, path = io.BytesIO(), pathlib.PosixPath('a/b')
+    torch.save({'state_dict': {}, 'meta': path}, buffer, _use_new_zipfile_serialization=False)
+    written, names = re.subn(rb'pathlib(\._local)?(?=\nPosixPath\n)', module, buffer.getvalue())
+    assert names == 1
+    (tmp_path / 'x.pth').write_bytes(written)
+    assert read_checkpoint(tmp_path / 'x.pth')['meta'] == path
+
+
 def test_what_the_user_admits_stays_admitted(tmp_path):
     torch.save({'state_dict': {}, 'meta': argparse.Namespace(a=1)}, tmp_path / 'x.pth')
     torch.serialization.add_safe_globals([argparse.Namespace, pathlib.PurePosixPath])

@@ -188,7 +188,7 @@ def _harmless() -> Iterator[None]:
                 for name, function in dict(_reconstruct=_Array, scalar=_scalar).items()
             ),
             argparse.Namespace,
-            pathlib.PosixPath,
+            *(_called(f'{m}.PosixPath', pathlib.PosixPath) for m in ('pathlib', 'pathlib._local')),  # 3.13's
             collections.defaultdict,
         ]
     )
