@@ -5,7 +5,6 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 
@@ -86,7 +85,6 @@ def check(cfg: Config, mode: str, checkpoint: str | None = None, keys: bool = Tr
         check_names(cfg)
         if keys:
             check_keys(cfg)
-        check_metrics(cfg, mode)
         if checkpoint and '://' not in checkpoint:  # what was asked for by hand comes before what wasn't
             fetch(checkpoint)
         check_data(cfg, mode)
@@ -154,21 +152,6 @@ def _unsure(kind: str | type | None) -> bool:
         return True
     taker = find_registered(kind) if isinstance(kind, str) else kind
     return any(p.kind is p.VAR_KEYWORD for p in signature(taker).parameters.values()) if taker else False
-
-
-def check_metrics(cfg: Config, mode: str) -> None:
-    """Check that FasterCocoMetric's package is there: mmdet would miss it only after the first evaluation.
-
-    Raises:
-        UserError: If it isn't, saying what to do.
-    """
-    key = 'val_evaluator' if mode == 'train' else 'test_evaluator'
-    used = [node for _, node in walk({key: cfg.get(key) or {}}) if node.get('type') == 'FasterCocoMetric']
-    if used and find_spec('faster_coco_eval') is None:
-        raise UserError(
-            'FasterCocoMetric needs the package faster-coco-eval: install it, or evaluate by pycocotools, as '
-            'CocoMetric does'
-        )
 
 
 def check_data(cfg: Config, mode: str) -> None:

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 import torch
 from make_data import COUNTS, make_demo_data
+from mmengine.registry import METRICS, DefaultScope
+
+from res2net_mm.engine import safe_runner
+from res2net_mm.toolboxes import import_toolbox
 
 
 @pytest.fixture(scope='module')
@@ -71,3 +75,18 @@ def test_faster_coco_metric_gives_pycocotools_numbers(ann_file, monkeypatch):
     assert 0.01 < ap < 0.9 and round(ap, 3) != ap
     for name, value in theirs.items():
         assert fast[name] == pytest.approx(value, abs=1e-6), name
+
+
+@pytest.mark.parametrize('scope, package, expected', [
+    ('mmdet', True, 'FasterCocoMetric'), ('mmdet', False, 'CocoMetric'), ('mmpose', True, 'CocoMetric'),
+])  # fmt: skip
+def test_the_tools_evaluate_by_the_faster_metric(scope, package, expected, ann_file, monkeypatch):
+    import_toolbox(scope)
+    monkeypatch.setattr(safe_runner, 'find_spec', lambda name: package or None)
+    coco, other = dict(type='CocoMetric', ann_file=ann_file), dict(type='DumpResults', out_file_path='x.pkl')
+    with DefaultScope.overwrite_default_scope(scope):
+        given = coco, [coco, other], dict(coco, type=METRICS.get(f'{scope}.CocoMetric'))
+        for evaluator in given:
+            built = object.__new__(safe_runner.SafeRunner).build_evaluator(evaluator)
+            assert type(built.metrics[0]).__name__ == expected
+    assert coco['type'] == 'CocoMetric' and len(given[1]) == 2

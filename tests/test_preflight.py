@@ -98,13 +98,6 @@ def test_missing_person_detections(tmp_path, monkeypatch):
     assert '--cfg-options test_dataloader.dataset.bbox_file=None' in text
 
 
-def test_missing_package_of_the_fast_evaluation(cfg, monkeypatch):
-    monkeypatch.setattr(preflight, 'find_spec', lambda name: None)
-    preflight.check(cfg, 'train')
-    cfg.val_evaluator.type = 'FasterCocoMetric'
-    assert 'needs the package faster-coco-eval: install it' in message(cfg)
-
-
 def test_advice_fits_the_data(tmp_path):
     assert 'VOC2007/' in preflight._advice('data/VOCdevkit/')
     assert 'prepare_data.py voc07 --root data/VOCdevkit' in preflight._advice('data/VOCdevkit/')

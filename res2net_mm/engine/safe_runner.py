@@ -3,9 +3,11 @@
 import copy
 from contextlib import nullcontext
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.dist import get_rank, master_only
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -15,7 +17,7 @@ from ..checkpoints import loading_whole, write_sha256
 from ..datasets.images import SkippedImagesHook, name_bad_images, skipped_file
 from ..errors import UserError
 from ..files import replacing
-from ..lookup import class_name
+from ..lookup import class_name, find_registered
 from .guard import GuardHook, start_worker
 from .repeatable import NumberedBatchSampler, ResumableEpochLoop, SeedHook, load_seeded
 from .saving import MissedEvaluationHook, SafeCheckpointHook
@@ -62,6 +64,18 @@ class SafeRunner(Runner):
         if loader.num_workers:
             loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
         return loader
+
+    def build_evaluator(self, evaluator: Evaluator | dict | list[dict]) -> Evaluator:
+        """Build an evaluator; OneDL's MMDetection has a faster way to CocoMetric's numbers."""
+        faster = find_registered('FasterCocoMetric') if find_spec('faster_coco_eval') else None
+
+        def sooner(metric):
+            kind = metric.get('type') if isinstance(metric, dict) else None
+            found = find_registered(kind) if isinstance(kind, str) else kind
+            return dict(metric, type=faster) if faster and found is faster.__base__ else metric
+
+        many = isinstance(evaluator, list)
+        return super().build_evaluator([*map(sooner, evaluator)] if many else sooner(evaluator))
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build a training's loop, whose batches know their number in the training."""
