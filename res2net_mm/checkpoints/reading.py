@@ -174,6 +174,7 @@ def _harmless() -> Iterator[None]:
     torch.serialization.clear_safe_globals()
     torch.serialization.add_safe_globals(
         [
+            # NumPy's own would be found before their stand-ins.
             *(x for x, module in zip(admitted, modules) if not module.startswith('numpy')),
             HistoryBuffer,
             _called('builtins.getattr', _history_method),

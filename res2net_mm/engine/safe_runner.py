@@ -70,9 +70,11 @@ class SafeRunner(Runner):
         faster = find_registered('FasterCocoMetric') if find_spec('faster_coco_eval') else None
 
         def sooner(metric):
-            kind = metric.get('type') if isinstance(metric, dict) else None
+            if not faster or not isinstance(metric, dict):
+                return metric
+            kind = metric.get('type')
             found = find_registered(kind) if isinstance(kind, str) else kind
-            return dict(metric, type=faster) if faster and found is faster.__base__ else metric
+            return dict(metric, type=faster) if found is faster.__base__ else metric
 
         many = isinstance(evaluator, list)
         return super().build_evaluator([*map(sooner, evaluator)] if many else sooner(evaluator))
