@@ -7,7 +7,7 @@ SEEDS := 0 1 2
 .PHONY: help env demo demos digits test test-slow gpu-check lint clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\): .*## /make \1\t/p' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 env:  ## make .venv (OPS=compiled: with mmcv's own ops)
 	@bash requirements/install.sh

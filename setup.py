@@ -1,6 +1,7 @@
 """Adds to pyproject.toml the files that OpenMMLab's tools look for in a package's `.mim` folder."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from setuptools import setup
@@ -19,7 +20,10 @@ class BuildPyWithMim(build_py):
         mim.mkdir(parents=True)
         for name in ('configs', 'tools', 'model-index.yml'):
             if self.editable_mode:
-                (mim / name).symlink_to(Path('..', '..', name))
+                with suppress(
+                    OSError
+                ):  # Windows may make no links; the package then finds the checkout's own
+                    (mim / name).symlink_to(Path('..', '..', name))
             elif (ROOT / name).is_file():
                 shutil.copy(ROOT / name, mim)
             else:

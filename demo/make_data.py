@@ -93,6 +93,8 @@ def make_demo_data(
         manifest = dict(wanted, files=count_files(part) + 1)
         write(part / MANIFEST, manifest)
         part.chmod(0o755)  # mkdtemp's folders are private
+        if root.exists():  # empty; Windows renames to nothing that is there
+            root.rmdir()
         part.rename(root)
     except OSError as error:
         raise UserError(f"can't write {root}: {error.strerror or error}") from error
@@ -106,7 +108,7 @@ def read_manifest(root: Path, wanted: dict) -> dict | None:
     try:
         if not root.exists() or (root.is_dir() and not any(root.iterdir())):
             return None
-        manifest = json.loads((root / MANIFEST).read_text())
+        manifest = json.loads((root / MANIFEST).read_text('utf-8'))
         files = count_files(root)
     except (OSError, ValueError):
         manifest = None

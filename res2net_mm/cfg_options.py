@@ -7,7 +7,8 @@ from mmengine.config import DictAction
 
 BRACKETS = {'(': ')', '[': ']', '{': '}'}
 QUOTED = re.compile(r"""(['"])(.*?)\1(?!\w)""", re.DOTALL)  # the apostrophe of 'it's' doesn't end it
-ROOTED = re.compile(r'/|~|\.\.?/|[\w+.-]+://')  # how paths and addresses begin
+SLASH = re.compile(r'[/\\]')
+ROOTED = re.compile(r'/|~|\.\.?[/\\]|[\w+.-]+://|[A-Za-z]:[/\\]')  # how paths and addresses begin
 
 
 class CfgOptions(argparse.Action):
@@ -38,15 +39,15 @@ def read_value(text: str):
     ``(a,b)`` is a tuple, in each other to any depth; all else is a word and keeps the spaces inside of it.
     What is in quotes, by itself or in a list, is a string as it stands.
 
-    A path keeps its brackets. One that begins with ``/``, ``./``, ``../``, ``~`` or ``scheme://`` keeps its
-    commas, too, unless another such path follows each of them, or something in quotes follows one:
-    ``/a,b/c`` is one path, ``/a,/b`` two.
+    A path keeps its brackets. One that begins with ``/``, ``./``, ``../``, ``~``, ``scheme://`` or a Windows
+    drive keeps its commas, too, unless another such path follows each of them, or something in quotes follows
+    one: ``/a,b/c`` is one path, ``/a,/b`` two.
 
     Raises:
         ValueError: If brackets or quotes don't match, or it is a dict or a call.
     """
     text = text.strip()
-    if '/' in text and text[0] not in '\'"([{':
+    if SLASH.search(text) and text[0] not in '\'"([{':
         parts = re.split(r',\s*', text.removesuffix(','))
         listed = all(map(ROOTED.match, parts)) or any(part.startswith(('"', "'")) for part in parts)
         if ',' not in text or (ROOTED.match(text) and not listed):
@@ -105,6 +106,6 @@ def _read_word(text: str):
         raise ValueError(f'{text} is only partly in quotes')
     if re.match(r'dict\s*\(', text):
         raise ValueError(f'{text} is a dict')
-    if '/' not in text and (',' in text or (text[:1] in BRACKETS and text.endswith((')', ']', '}')))):
+    if not SLASH.search(text) and (',' in text or (text[:1] in BRACKETS and text.endswith((')', ']', '}')))):
         raise ValueError(f'{text} is neither a word nor a list')
     return DictAction._parse_int_float_bool(text)

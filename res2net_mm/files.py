@@ -14,9 +14,10 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         yield part
-        _sync(part)
+        _sync(part, os.O_RDWR)  # Windows syncs nothing that is open for reading
         os.replace(part, path)
-        _sync(path.parent)
+        with contextlib.suppress(PermissionError):  # Windows opens no folders
+            _sync(path.parent, os.O_RDONLY)
     finally:
         part.unlink(missing_ok=True)
 
@@ -51,8 +52,8 @@ def walk(path: str | Path) -> Iterator[tuple[Path, list[str], list[str]]]:
         seen.add(os.path.realpath(folder))
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

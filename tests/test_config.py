@@ -192,6 +192,11 @@ def test_values_that_mmengine_reads(value):
         ('data/a(1,2)/b', 'data/a(1,2)/b'),
         ('(a)/(b)', '(a)/(b)'),
         ('https://x.org/y?a=1,2', 'https://x.org/y?a=1,2'),
+        (r'C:\a, b\new', r'C:\a, b\new'),
+        (r'C:\Program Files (x86)\a', r'C:\Program Files (x86)\a'),
+        (r'C:/a,b', r'C:/a,b'),
+        (r'C:\a,D:\b', [r'C:\a', r'D:\b']),
+        (r'..\a,b', r'..\a,b'),
         ('[/data/x (1)/y,/b]', ['/data/x (1)/y', '/b']),
         ("/a b,'/c,d'", ['/a b', '/c,d']),
         # lists without brackets of lists

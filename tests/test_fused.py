@@ -20,6 +20,8 @@ from torch.autograd import forward_ad
 from torch.nn import functional as F
 from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from res2net_mm.fused import FusedBackbone, FusedBottle2neck, FusedConv2d, cpu, cuda, fuse
 from res2net_mm.fused.conv import inferring, watched
@@ -744,3 +746,47 @@ def test_a_block_has_as_many_kernels_as_convolutions(device):
             torch.cuda.synchronize()
     kernels = [event.name for event in profile.events() if event.device_type.name == 'CUDA']
     assert len(kernels) == 4, kernels  # of scale 3
+
+
+class NoFloat64(torch.Tensor):
+    """A tensor on a device without float64, as Apple's GPU is: it says 'meta', and is computed on the CPU."""
+
+    @staticmethod
+    def __new__(cls, data):
+        if data.dtype is torch.float64:
+            raise TypeError('no float64 here')
+        self = cls._make_wrapper_subclass(cls, data.shape, data.stride(), dtype=data.dtype, device='meta')
+        self.on_cpu = data
+        return self
+
+    __torch_dispatch__ = None
+
+
+class Device(TorchDispatchMode):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        there = any(isinstance(x, NoFloat64) for x in tree_leaves((args, kwargs)))
+        if 'device' in kwargs:
+            there = torch.device(kwargs['device']).type == 'meta'
+            kwargs['device'] = torch.device('cpu')
+        args, kwargs = tree_map_only(NoFloat64, lambda x: x.on_cpu, (args, kwargs))
+        out = func(*args, **kwargs)
+        return tree_map_only(torch.Tensor, NoFloat64, out) if there else out
+
+
+def test_convolutions_are_folded_on_devices_without_float64():
+    torch.manual_seed(0)
+    conv, norm = nn.Conv2d(3, 4, 3), randomize(nn.BatchNorm2d(4)).eval()
+    x = torch.rand(1, 3, 8, 8)
+    expected = norm(conv(x)).detach()
+    with Device():
+        for module in (conv, norm):
+            for name, parameter in module.named_parameters():
+                setattr(module, name, nn.Parameter(NoFloat64(parameter.detach()), requires_grad=False))
+            for name, buffer in module.named_buffers():
+                setattr(module, name, NoFloat64(buffer))
+        with pytest.raises(TypeError, match='float64'):
+            conv.weight.double()
+        fused = FusedConv2d(conv, norm)
+        assert fused.weight.device.type == 'meta'
+        torch.testing.assert_close(fused(NoFloat64(x)).on_cpu, expected, rtol=1e-5, atol=1e-5)

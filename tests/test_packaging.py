@@ -46,6 +46,32 @@ def test_a_source_distribution_can_test_itself(tmp_path):
     assert {Path(p) for p in ('Makefile', 'model-index.yml', 'CHANGELOG.md', 'LICENSE')} <= carried
 
 
+REFUSE_LINKS = """
+import os
+from setuptools import build_meta
+
+def symlink(*_, **__):
+    raise OSError('A required privilege is not held by the client')
+
+os.symlink = symlink
+build_meta.build_editable('.')
+"""
+
+
+def test_a_checkout_is_installed_where_no_links_can_be_made(tmp_path):
+    run_program(f'from setuptools import build_meta; build_meta.build_sdist({str(tmp_path)!r})', ROOT)
+    with tarfile.open(next(tmp_path.glob('*.tar.gz'))) as archive:
+        archive.extractall(tmp_path)
+    (checkout,) = tmp_path.glob('*/')
+    built = run_program(REFUSE_LINKS, checkout)
+    assert built.returncode == 0, built.stderr
+    found = run_program(
+        'from res2net_mm.__main__ import CONFIGS, commands; print(CONFIGS, *commands())', checkout
+    )
+    configs, *tools = found.stdout.split()
+    assert configs == str(checkout / 'configs') and {'train', 'test', 'predict'} <= {*tools}, found.stderr
+
+
 def test_installing_a_wheel_makes_the_command(wheel, tmp_path):
     (entries,) = wheel.glob('*.dist-info/entry_points.txt')
     assert entries.read_text().split() == ['[console_scripts]', 'res2net-mm', '=', 'res2net_mm.__main__:main']

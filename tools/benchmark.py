@@ -223,7 +223,7 @@ def processor() -> str:
     name = platform.processor() or platform.machine()
     info = Path('/proc/cpuinfo')
     if info.exists():
-        lines = info.read_text().splitlines()
+        lines = info.read_text('utf-8').splitlines()
         name = next((line.partition(':')[2].strip() for line in lines if 'model name' in line), name)
     amx = torch.cpu._is_amx_tile_supported() if hasattr(torch.cpu, '_is_amx_tile_supported') else False
     return f'{name}, {torch.backends.cpu.get_cpu_capability()}{" with AMX" if amx else ""}'

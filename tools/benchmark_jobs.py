@@ -201,11 +201,11 @@ def run(job: Job, config: Path, options: argparse.Namespace) -> tuple[float, flo
         command = [tools / 'tools' / job.tool, config, *weights, '--work-dir', work_dir, *job.arguments]
         start = time.perf_counter()
         result = subprocess.run(
-            [sys.executable, *map(str, command)], env=environment, capture_output=True, text=True
+            [sys.executable, *map(str, command)], env=environment, capture_output=True, encoding='utf-8'
         )
         seconds = time.perf_counter() - start
         if result.returncode:
             raise UserError(f'{job.name} failed:\n{result.stderr[-2000:]}')
         pattern = '*/vis_data/scalars.json' if job.tool == 'train.py' else '*/[0-9]*.json'
         (log,) = Path(work_dir).glob(pattern)
-        return json.loads(log.read_text().splitlines()[-1])['time'], seconds
+        return json.loads(log.read_text('utf-8').splitlines()[-1])['time'], seconds

@@ -77,7 +77,7 @@ def fetch(source: str | os.PathLike) -> Path:
 def last_checkpoint(work_dir: str | os.PathLike) -> str:
     """Path of the newest checkpoint in a work directory, as mmengine recorded it, wherever it was then."""
     file = Path(work_dir, LAST)
-    path = Path(file.read_text().strip()) if file.exists() else None
+    path = Path(file.read_text('utf-8').strip()) if file.exists() else None
     here = path and Path(work_dir, path.name)
     return str(here if here and here.exists() else path or f'none in {work_dir}')
 

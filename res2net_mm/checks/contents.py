@@ -247,7 +247,7 @@ def _cached(function: Callable[..., Problems], root: str, every: bool, file: str
     cache = CACHE / f'{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.json'
     if not every and stat.st_size >= CACHED_FROM:
         try:
-            errors, warnings, samples, classes = json.loads(cache.read_text())
+            errors, warnings, samples, classes = json.loads(cache.read_text('utf-8'))
             return Problems(errors, warnings, [Sample(path, size) for path, size in samples], classes)
         except (OSError, ValueError, TypeError):  # none yet, or damaged
             pass

@@ -142,7 +142,9 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
                 if self.bad_images == 'stop' and not self.ignore_empty:
                     raise
                 if self.skipped_file:
-                    with open(self.skipped_file, 'a') as file:  # one write a line: workers don't mix theirs
+                    with open(
+                        self.skipped_file, 'a', encoding='utf-8'
+                    ) as file:  # one write a line: not mixed
                         file.write(' '.join(str(error).split()) + '\n')
                 return None
         if self.to_float32:
@@ -158,13 +160,13 @@ class SkippedImagesHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Find out which ones the log has."""
         self.file = skipped_file(runner)
-        self.known = set(self.file.read_text().splitlines()) if self.file.exists() else set()
+        self.known = set(self.file.read_text('utf-8').splitlines()) if self.file.exists() else set()
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Log those that are new."""
         if not is_main_process() or not self.file.exists():
             return
-        new = sorted(set(self.file.read_text().splitlines()) - self.known)
+        new = sorted(set(self.file.read_text('utf-8').splitlines()) - self.known)
         if new:
             self.known.update(new)
             some = '\n  '.join(new[:20] + ['...'] * (len(new) > 20))

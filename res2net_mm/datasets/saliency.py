@@ -63,7 +63,7 @@ def _pairs(
         lines = sorted(p.name for p in images.glob(f'*{img_suffix}'))
         empty = f'no {img_suffix} files in {images}'
     elif (root / list_file).is_file():
-        lines = (root / list_file).read_text().split('\n')
+        lines = (root / list_file).read_text('utf-8').split('\n')
         empty = f'{root / list_file} is empty'
     else:
         raise UserError(f'{name}: no list {(root / list_file).absolute()}')

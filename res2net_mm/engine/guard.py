@@ -18,7 +18,8 @@ from ..errors import Interrupted, UserError
 from ..registry import HOOKS
 from .saving import save_interrupted
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # what clusters send before they take a machine
+# What clusters send before they take a machine; Windows has the first alone, and no alarm, SIGCHLD nor mask.
+SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
 
 
 @HOOKS.register_module()
@@ -48,19 +49,20 @@ class GuardHook(Hook):
         """Listen to signals."""
         for number in SIGNALS:
             self._handlers[number] = signal.signal(number, self._note)
-        self._handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, _no_data)
+        if hasattr(signal, 'SIGALRM'):
+            self._handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, _no_data)
         if get_world_size() > 1:
             self._group = distributed.new_group(backend='gloo')
 
     def after_train(self, runner: Runner) -> None:
         """Leave the signals to whom they were, also if the training was ended by an error."""
-        signal.alarm(0)
+        _set_alarm(0)
         while self._handlers:
             signal.signal(*self._handlers.popitem())
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
         """Note that data has come."""
-        signal.alarm(0)
+        _set_alarm(0)
 
     before_val_iter = before_train_iter
 
@@ -117,7 +119,8 @@ def start_worker(then: Callable[[int], None] | None, number: int) -> None:
         then (Callable): What else the worker starts with, if anything.
         number (int): The worker's number.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    if hasattr(signal, 'pthread_sigmask'):
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     if then:
         then(number)
 
@@ -126,7 +129,7 @@ def start_worker(then: Callable[[int], None] | None, number: int) -> None:
 def kill_workers() -> None:
     """End data workers, also stopped ones: SIGTERM alone, as Python sends it at the exit, is waited for."""
     workers = [child for child in multiprocessing.active_children() if child.daemon]
-    if workers:
+    if workers and hasattr(signal, 'SIGCHLD'):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler raises where a worker is killed
     for worker in workers:
         worker.kill()
@@ -135,7 +138,12 @@ def kill_workers() -> None:
 def _expect_data(loader: DataLoader, batch_idx: int) -> None:
     """Have SIGALRM come if the next batch doesn't, and PyTorch's own timeout, which is before it, neither."""
     if loader.timeout and (batch_idx + 1) % len(loader):
-        signal.alarm(math.ceil(loader.timeout) + 5)
+        _set_alarm(math.ceil(loader.timeout) + 5)
+
+
+def _set_alarm(seconds: int) -> None:
+    if hasattr(signal, 'SIGALRM'):
+        signal.alarm(seconds)
 
 
 def _no_data(number: int, frame) -> None:

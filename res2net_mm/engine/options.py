@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.device import utils as device
 from mmengine.runner import Runner
 
 from ..config import unwrap, walk
@@ -40,6 +41,18 @@ def use_gloo(cfg: Config) -> None:
         if node.get('type') == 'SyncBN':
             node['type'] = 'BN'
     cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
+
+
+def avoid_mps() -> bool:
+    """Run on the CPU where mmengine would take Apple's GPU: its ``InstanceData`` refuses that one's indices.
+
+    Returns:
+        bool: Whether there is such a GPU.
+    """
+    there = device.DEVICE == 'mps'
+    if there:
+        device.DEVICE = 'cpu'
+    return there
 
 
 def optim_wrapper_of(cfg: Config) -> str:

@@ -92,6 +92,8 @@ def prepare(config: str, work_dir: str | None, launcher: str, cfg_options: dict 
     level = cfg.get('log_level', 'INFO')
     if not isinstance(level, int) and not isinstance(logging.getLevelName(level), int):
         raise UserError(f'log_level={level!r}: it is one of DEBUG, INFO, WARNING, ERROR')
+    if options.avoid_mps() and local_rank() == 0:
+        print("Apple's GPU is not used, as mmengine's detections don't know it: this runs on the CPU.")
     if launcher == 'pytorch' and not torch.cuda.is_available():
         options.use_gloo(cfg)
     return cfg

@@ -65,6 +65,10 @@ def can_fold(conv: nn.Module, norm: nn.Module) -> bool:
     )
 
 
+def _double(x: Tensor) -> Tensor:
+    return x.to('cpu', torch.float64)  # which MPS hasn't
+
+
 class FusedConv2d(nn.Module):
     """A convolution with its BN folded in, residual and ReLU in the same kernel where the device has one.
 
@@ -87,13 +91,13 @@ class FusedConv2d(nn.Module):
             conv.groups,
         )
         with torch.no_grad():
-            scale = norm.weight.double() * (norm.running_var.double() + norm.eps).rsqrt()
-            mean = norm.running_mean.double() - (0 if conv.bias is None else conv.bias.double())
-            weight = conv.weight.double() * scale.reshape(-1, 1, 1, 1)
-            bias = norm.bias.double() - mean * scale
-        weight = weight.to(conv.weight.dtype, memory_format=torch.channels_last)
+            scale = _double(norm.weight) * (_double(norm.running_var) + norm.eps).rsqrt()
+            mean = _double(norm.running_mean) - (0 if conv.bias is None else _double(conv.bias))
+            weight = _double(conv.weight) * scale.reshape(-1, 1, 1, 1)
+            bias = _double(norm.bias) - mean * scale
+        weight = weight.to(conv.weight, memory_format=torch.channels_last)
         self.weight = nn.Parameter(weight, requires_grad=False)
-        self.bias = nn.Parameter(bias.to(conv.weight.dtype), requires_grad=False)
+        self.bias = nn.Parameter(bias.to(conv.weight), requires_grad=False)
         self._packed = cpu.PackedWeight()
 
     def __getstate__(self) -> dict:

@@ -18,7 +18,7 @@ def read_scalars(work_dir: str | Path) -> tuple[list[dict], list[dict]]:
     """
     train, val = {}, {}
     for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        lines = file.read_text().splitlines()
+        lines = file.read_text('utf-8').splitlines()
         logged = [json.loads(line) for line in lines if line.endswith('}')]  # a killed run's last is torn
         new_train = {r['step']: r for r in logged if 'loss' in r}
         new_val = {r['step']: r for r in logged if 'loss' not in r}

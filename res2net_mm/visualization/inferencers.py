@@ -168,6 +168,10 @@ def load_predictor(
             be read or isn't of the config's model.
     """
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    if str(device).startswith('mps'):
+        raise UserError(
+            "device mps: mmengine's detections don't know Apple's GPU; without it, the CPU predicts"
+        )
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

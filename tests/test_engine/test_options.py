@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 
 from res2net_mm.engine import options
+from res2net_mm.engine.runner import prepare
 from res2net_mm.errors import UserError
 
 
@@ -36,6 +38,15 @@ def test_amp_on_a_gpu_keeps_what_the_config_says(monkeypatch):
     cfg.optim_wrapper = dict(type='ApexOptimWrapper')
     with pytest.raises(UserError, match="--amp can't replace"):
         options.use_amp(cfg)
+
+
+@pytest.mark.parametrize('found, used', [('mps', 'cpu'), ('cuda', 'cuda'), ('cpu', 'cpu'), ('npu', 'npu')])
+def test_apples_gpu_is_not_used(found, used, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', found)
+    (tmp_path / 'config.py').write_text('model = dict(type="ToyModel")')
+    prepare(str(tmp_path / 'config.py'), None, 'none', None)
+    assert get_device() == used
+    assert ("Apple's GPU" in capsys.readouterr().out) == (found == 'mps')
 
 
 def test_each_image_has_a_picture_of_its_own(tmp_path):

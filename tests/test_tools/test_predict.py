@@ -218,6 +218,8 @@ def test_checkpoints_of_other_models_are_refused(models, tmp_path):
 def test_devices_and_configs_that_will_not_do(models, tmp_path):
     with pytest.raises(UserError, match='device gpu7: '):
         load_predictor(*models['classes'], device='gpu7')
+    with pytest.raises(UserError, match="device mps: .* Apple's GPU"):
+        load_predictor(*models['classes'], device='mps')
     (tmp_path / 'bare.py').write_text("default_scope = 'mmdet'\n")
     with pytest.raises(
         UserError, match='that takes a default_scope .mmdet, mmseg, mmpose, mmpretrain., a model'

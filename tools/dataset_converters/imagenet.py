@@ -49,7 +49,7 @@ class ImageNet(Layout):
         except (ValueError, KeyError) as error:
             raise ValueError(f'{META}: damaged: {error}') from None
         try:
-            truth = [names[int(line)] for line in (root / TRUTH).read_text().split()]
+            truth = [names[int(line)] for line in (root / TRUTH).read_text('utf-8').split()]
         except (ValueError, KeyError) as error:
             raise ValueError(f'{TRUTH}: damaged: no class {error}') from None
         if len(counts) != self.classes:

@@ -18,7 +18,7 @@ from .prepare import Archive, Layout, Problem, Split, find, is_whole, loadmat, s
 
 def lines(path: Path) -> set[str]:
     """The first words of a text file's lines."""
-    return {line.split()[0] for line in path.read_text().splitlines() if line.strip()}
+    return {line.split()[0] for line in path.read_text('utf-8').splitlines() if line.strip()}
 
 
 def coco_images(path: Path) -> set[str]:
@@ -145,7 +145,7 @@ def make_trainaug(layout: Layout, root: Path, again: set[Path], map: Callable) -
     for name, names in (('trainaug', train | aug), ('aug', aug)):
         text = ''.join(f'{name}\n' for name in sorted(names))
         path = folder / f'{name}.txt'
-        if not path.is_file() or path.read_text() != text:
+        if not path.is_file() or path.read_text('utf-8') != text:
             write_text(path, text)
     text = f'{SBD_FOLDER}/cls/*.mat: {len(damaged):,} damaged, to be deleted: {some(damaged)}'
     return [Problem(text, SBD, damaged=True)] if damaged else []
