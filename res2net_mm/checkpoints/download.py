@@ -96,7 +96,8 @@ def address_name(address: str) -> Path:
 
 def local_rank() -> int:
     """This process's number on its node, also before the process group is formed."""
-    return int(os.environ.get('LOCAL_RANK') or os.environ.get('SLURM_LOCALID') or 0)
+    names = ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')
+    return int(next(filter(None, map(os.environ.get, names)), 0))
 
 
 def _download(url: str, name: str, expected: str | None) -> Path:

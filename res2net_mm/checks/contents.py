@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
 
 from .. import __version__
@@ -41,9 +41,6 @@ def check(cfg: Config, mode: str, every: bool = False) -> None:
     Raises:
         UserError: Naming all that would end the run, or have it learn nothing.
     """
-    launcher = cfg.get('launcher', 'none')
-    if launcher != 'none' and not is_distributed():  # as the runner would, a moment later
-        init_dist(launcher, **(cfg.get('env_cfg') or {}).get('dist_cfg', {}))
     outcome = [None]
     try:
         if is_main_process():

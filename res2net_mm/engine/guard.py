@@ -106,6 +106,8 @@ class GuardHook(Hook):
         for hook in runner.hooks:
             if isinstance(hook, CheckpointHook):
                 path = save_interrupted(runner, hook, meta)
+                if self._group is not None:  # the end of one process has a launcher kill that which saves
+                    distributed.barrier(self._group)
                 raise Interrupted(f'{signal.Signals(number).name}: saved {path}; --resume goes on from it')
         raise Interrupted(
             f'{signal.Signals(number).name}: nothing saved, as the config has no CheckpointHook'

@@ -1,16 +1,22 @@
 """What options of ``tools/train.py`` and ``tools/test.py`` change in a config."""
 
 import os
-from datetime import timedelta
+import re
+from contextlib import nullcontext
 from functools import cache
 from glob import escape, glob
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
 from mmengine.device import utils as device
+from mmengine.dist import init_dist
 from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
 
+from ..checkpoints import local_rank
 from ..config import unwrap, walk
 from ..errors import UserError
 from ..files import make_folder
@@ -25,12 +31,39 @@ DRAWING = {
 }
 
 
+STARTED_BY = dict(
+    pytorch='torchrun, as tools/dist_train.sh does',
+    slurm='srun, as tools/slurm_train.sh does',
+    mpi='mpirun, with MASTER_ADDR set',
+)
+
+
+def join_processes(cfg: Config) -> None:
+    """Form the process group of a config's launcher, as mmengine's Runner would later, and on CPUs, too.
+
+    Raises:
+        UserError: If the launcher didn't start this process.
+    """
+    if get_device() == 'cpu':
+        use_gloo(cfg)
+    env = cfg.get('env_cfg') or {}
+    set_multi_processing(**(env.get('mp_cfg') or {}), distributed=True)  # else mmengine warns of 'spawn'
+    # mmengine's function takes a GPU before it joins the others.
+    with patch('torch.cuda.set_device') if get_device() == 'cpu' else nullcontext():
+        try:
+            init_dist(cfg.launcher, **(env.get('dist_cfg') or {}))
+        except KeyError as error:
+            variable = re.search('[A-Z_]{3,}', str(error))[0]
+            raise UserError(
+                f'--launcher {cfg.launcher}: {variable} is not set; start it by {STARTED_BY[cfg.launcher]}'
+            ) from None
+    os.environ['LOCAL_RANK'] = str(local_rank())  # for the Runner; under MPI mmengine leaves it out
+
+
 def use_gloo(cfg: Config) -> None:
-    """Join several processes on CPUs, where mmengine's own start of them asks for a GPU."""
-    if not torch.distributed.is_initialized():
-        seconds = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
-        limit = dict(timeout=timedelta(seconds=seconds)) if seconds else {}
-        torch.distributed.init_process_group('gloo', **limit)
+    """Have several processes train together on CPUs."""
+    env = cfg.get('env_cfg') or {}
+    cfg.env_cfg = {**env, 'dist_cfg': {**(env.get('dist_cfg') or {}), 'backend': 'gloo'}}
     wrapper = dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,

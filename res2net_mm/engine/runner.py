@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
@@ -20,7 +19,7 @@ from .. import checks, preflight
 from ..checkpoints import fetch, last_checkpoint, local_rank, read_training, safe_loading
 from ..checks.start import doubts
 from ..config import load_config
-from ..errors import UserError
+from ..errors import UserError, explain
 from ..results.metrics import print_metrics
 from . import options
 from .graphs import CudaGraphHook
@@ -61,17 +60,18 @@ def main(
         interrupted = isinstance(error, (KeyboardInterrupt, SyntaxError)) and _was_interrupted(error)
         if interrupted and local_rank() == 0:
             raise KeyboardInterrupt from None
-        if interrupted or isinstance(error, UserError) and not _is_news(error):
-            sys.exit(130 if interrupted else error.code)
+        message = str(error) if isinstance(error, UserError) else explain(error)
+        if interrupted or message and not _is_news(message):
+            sys.exit(130 if interrupted else getattr(error, 'code', UserError.code))
         raise
 
 
-def _is_news(error: UserError) -> bool:
-    """Whether no other process has shown the same error."""
+def _is_news(message: str) -> bool:
+    """Whether no other process has shown the same message."""
     if not distributed.is_initialized():  # all of a node have met it
         return local_rank() == 0
     # The store takes neither long keys nor what a path may have that is not UTF-8.
-    key = hashlib.sha256(str(error).encode(errors='surrogateescape')).hexdigest()
+    key = hashlib.sha256(message.encode(errors='surrogateescape')).hexdigest()
     try:
         return distributed.distributed_c10d._get_default_store().add(key, 1) == 1
     except RuntimeError:  # the process that holds the store has ended
@@ -94,8 +94,8 @@ def prepare(config: str, work_dir: str | None, launcher: str, cfg_options: dict 
         raise UserError(f'log_level={level!r}: it is one of DEBUG, INFO, WARNING, ERROR')
     if options.avoid_mps() and local_rank() == 0:
         print("Apple's GPU is not used, as mmengine's detections don't know it: this runs on the CPU.")
-    if launcher == 'pytorch' and not torch.cuda.is_available():
-        options.use_gloo(cfg)
+    if launcher != 'none':
+        options.join_processes(cfg)
     return cfg
 
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from forks import free_port
 from mmengine.config import Config
 from mmengine.device import get_device
 
@@ -12,13 +13,39 @@ from res2net_mm.engine.runner import prepare
 from res2net_mm.errors import UserError
 
 
-def test_several_processes_on_cpus_have_no_sync_bn(monkeypatch):
-    monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
+def test_several_processes_on_cpus_have_no_sync_bn():
     norm = dict(type='SyncBN', requires_grad=True)
     cfg = Config(dict(model=dict(backbone=dict(norm_cfg=norm), heads=[dict(norm_cfg=norm)]), sync_bn='torch'))
+    cfg.env_cfg = dict(dist_cfg=dict(backend='nccl', timeout=60))
     options.use_gloo(cfg)
+    assert cfg.env_cfg.dist_cfg == dict(backend='gloo', timeout=60)
     assert cfg.model.backbone.norm_cfg == cfg.model.heads[0].norm_cfg == dict(type='BN', requires_grad=True)
     assert cfg.sync_bn is None and cfg.model_wrapper_cfg.device_ids is None
+
+
+LAUNCHED = dict(
+    pytorch=dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1'),
+    slurm=dict(SLURM_PROCID='0', SLURM_LOCALID='0', SLURM_NTASKS='1', SLURM_NODELIST='localhost'),
+    mpi=dict(OMPI_COMM_WORLD_RANK='0', OMPI_COMM_WORLD_LOCAL_RANK='0', OMPI_COMM_WORLD_SIZE='1'),
+)
+
+
+@pytest.mark.parametrize('launcher', LAUNCHED)
+def test_processes_of_all_launchers_are_joined_on_cpus(launcher, monkeypatch):
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):  # mmengine sets them
+        monkeypatch.setenv(name, '')
+        monkeypatch.delenv(name)
+    cfg = Config(dict(model={}, launcher=launcher, env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=60))))
+    with pytest.raises(UserError, match=f'--launcher {launcher}: [A-Z_]+ is not set; start it by [a-z]+run'):
+        options.join_processes(cfg)
+    for name, value in dict(LAUNCHED[launcher], MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port()).items():
+        monkeypatch.setenv(name, value)
+    options.join_processes(cfg)
+    try:
+        assert torch.distributed.get_backend() == 'gloo' and torch.distributed.get_world_size() == 1
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize('kind', [{}, dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16')])

@@ -79,6 +79,13 @@ def children(process):
     return sorted(found)
 
 
+def is_running(pid):
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
 def weights(work_dir):
     return read_checkpoint(find_checkpoint(work_dir)[0])['state_dict']
 
@@ -120,10 +127,25 @@ def test_a_signal_to_the_whole_process_group(number, start, tmp_path):
     assert f'{number.name}: saved' in cut.printed() and (tmp_path / 'run' / 'interrupted.pth').exists()
 
 
-def test_sigterm_to_one_of_two_processes_saves_for_both(whole, start, tmp_path):
-    cut = start(*TWO, 'train_cfg.max_epochs=300', processes=2)
+SLOW_DISK = """
+import os, time
+
+replace = os.replace
+os.replace = lambda part, path: (time.sleep(2 * str(path).endswith('interrupted.pth')), replace(part, path))
+"""
+
+
+def test_sigterm_to_one_of_two_processes_saves_for_both(whole, start, tmp_path, monkeypatch):
+    (tmp_path / 'sitecustomize.py').write_text(SLOW_DISK)
+    with monkeypatch.context() as context:
+        context.setenv('PYTHONPATH', str(tmp_path))
+        cut = start(*TWO, 'train_cfg.max_epochs=300', processes=2)
     wait_for(cut, 'Saving checkpoint at 1 epochs')
-    os.kill(children(cut)[1], signal.SIGTERM)
+    other = children(cut)[1]
+    os.kill(other, signal.SIGTERM)
+    while is_running(other):
+        time.sleep(0.02)
+    assert (tmp_path / 'run' / 'interrupted.pth').exists()  # it waited for the first, which saves
     assert cut.wait(60) != 0
     assert 'SIGTERM: saved' in cut.printed() and (tmp_path / 'run' / 'interrupted.pth').exists()
     assert start(*TWO, processes=2, resume=True).wait(120) == 0
