@@ -48,6 +48,9 @@ def join_processes(cfg: Config) -> None:
         use_gloo(cfg)
     env = cfg.get('env_cfg') or {}
     set_multi_processing(**(env.get('mp_cfg') or {}), distributed=True)  # else mmengine warns of 'spawn'
+    if job := os.environ.get('SLURM_JOB_ID'):  # mmengine's one port is too few for two jobs of a node
+        port = 20000 + (int(job) * 16 + int(os.environ.get('SLURM_STEP_ID', 0))) % 10000
+        os.environ.setdefault('MASTER_PORT', str(port))
     # mmengine's function takes a GPU before it joins the others.
     with patch('torch.cuda.set_device') if get_device() == 'cpu' else nullcontext():
         try:

@@ -1,5 +1,6 @@
 """What the tools' options, and a machine without a GPU, change in a config."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -46,6 +47,23 @@ def test_processes_of_all_launchers_are_joined_on_cpus(launcher, monkeypatch):
         assert torch.distributed.get_backend() == 'gloo' and torch.distributed.get_world_size() == 1
     finally:
         torch.distributed.destroy_process_group()
+
+
+def test_jobs_of_slurm_that_share_a_node_meet_at_ports_of_their_own(monkeypatch):
+    def port(**variables):
+        with monkeypatch.context() as context:
+            context.setenv('MASTER_PORT', '')
+            context.delenv('MASTER_PORT')
+            context.setenv('LOCAL_RANK', '0')
+            for name, value in variables.items():
+                context.setenv(name, value)
+            options.join_processes(Config(dict(model={}, launcher='slurm')))
+            return os.environ['MASTER_PORT']
+
+    monkeypatch.setattr(options, 'init_dist', lambda *_, **__: None)
+    jobs = [dict(SLURM_JOB_ID=job, SLURM_STEP_ID=step) for job in ('4711', '4712') for step in '01']
+    assert len({port(**job) for job in jobs}) == 4
+    assert port(MASTER_PORT='29511', **jobs[0]) == '29511'
 
 
 @pytest.mark.parametrize('kind', [{}, dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16')])
