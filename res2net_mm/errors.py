@@ -2,6 +2,7 @@
 
 import errno
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -34,6 +35,20 @@ class Interrupted(UserError):
     code = 75  # EX_TEMPFAIL of sysexits.h
 
 
+# What clusters send before they take a machine; Windows has the first alone.
+SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
+
+
+def heed_signals() -> None:
+    """Have :data:`SIGNALS` end the process as Ctrl-C does, but with the exit code of `Interrupted`."""
+
+    def interrupt(number: int, frame) -> None:
+        raise KeyboardInterrupt(Interrupted.code)
+
+    for number in SIGNALS:
+        signal.signal(number, interrupt)
+
+
 def command(tool: str) -> str:
     """How to call another tool: as this one was called, by ``res2net-mm`` or from a checkout."""
     installed = Path(sys.argv[0]).name.startswith('res2net-mm')
@@ -49,9 +64,9 @@ def run_tool(main: Callable[[], None], if_interrupted: str = '') -> None:
     """
     try:
         main()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print(f'\n{Path(sys.argv[0]).name}: interrupted{if_interrupted}', file=sys.stderr)
-        sys.exit(130)
+        sys.exit(*(error.args or [130]))
     except (UserError, RuntimeError, OSError) as error:
         message = error if isinstance(error, UserError) else explain(error)
         if message is None:

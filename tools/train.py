@@ -2,7 +2,7 @@
 """Train a model of any of the toolboxes: a thin wrapper over mmengine's Runner."""
 
 from res2net_mm.arguments import run_parser
-from res2net_mm.errors import run_tool
+from res2net_mm.errors import heed_signals, run_tool
 
 parser = run_parser(__doc__)
 parser.add_argument(
@@ -29,6 +29,7 @@ parser.add_argument('--auto-scale-lr', action='store_true', help='scale the lear
 
 def main() -> None:
     arguments = vars(parser.parse_args())
+    heed_signals()  # until the training does
     from res2net_mm.engine import runner  # takes seconds, which --help doesn't
 
     runner.main(runner.train, **arguments)

@@ -14,12 +14,9 @@ from mmengine.runner import Runner
 from torch import distributed
 from torch.utils.data import DataLoader
 
-from ..errors import Interrupted, UserError
+from ..errors import SIGNALS, Interrupted, UserError
 from ..registry import HOOKS
 from .saving import save_interrupted
-
-# What clusters send before they take a machine; Windows has the first alone, and no alarm, SIGCHLD nor mask.
-SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
 
 
 @HOOKS.register_module()
@@ -49,7 +46,7 @@ class GuardHook(Hook):
         """Listen to signals."""
         for number in SIGNALS:
             self._handlers[number] = signal.signal(number, self._note)
-        if hasattr(signal, 'SIGALRM'):
+        if hasattr(signal, 'SIGALRM'):  # not on Windows
             self._handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, _no_data)
         if get_world_size() > 1:
             self._group = distributed.new_group(backend='gloo')

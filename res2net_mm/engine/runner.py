@@ -56,13 +56,13 @@ def main(
             distributed.destroy_process_group()
     except BaseException as error:
         kill_workers()
-        # mmengine's formatter of configs turns a KeyboardInterrupt into a SyntaxError.
-        interrupted = isinstance(error, (KeyboardInterrupt, SyntaxError)) and _was_interrupted(error)
-        if interrupted and local_rank() == 0:
-            raise KeyboardInterrupt from None
+        if interrupt := _interrupt(error):
+            if local_rank() == 0:
+                raise interrupt from None
+            sys.exit(*(interrupt.args or [130]))
         message = str(error) if isinstance(error, UserError) else explain(error)
-        if interrupted or message and not _is_news(message):
-            sys.exit(130 if interrupted else getattr(error, 'code', UserError.code))
+        if message and not _is_news(message):
+            sys.exit(getattr(error, 'code', UserError.code))
         raise
 
 
@@ -78,8 +78,13 @@ def _is_news(message: str) -> bool:
         return True
 
 
-def _was_interrupted(error: BaseException | None) -> bool:
-    return error is not None and (isinstance(error, KeyboardInterrupt) or _was_interrupted(error.__context__))
+def _interrupt(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The interrupt that ended a run, if one did; of one in its formatter mmengine makes a SyntaxError."""
+    if not isinstance(error, (KeyboardInterrupt, SyntaxError)):
+        return None
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
 
 
 def prepare(config: str, work_dir: str | None, launcher: str, cfg_options: dict | None) -> Config:

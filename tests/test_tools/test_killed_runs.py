@@ -127,6 +127,32 @@ def test_a_signal_to_the_whole_process_group(number, start, tmp_path):
     assert f'{number.name}: saved' in cut.printed() and (tmp_path / 'run' / 'interrupted.pth').exists()
 
 
+EARLY = """
+import os, signal, sys
+
+
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == 'mmdet':
+            sys.meta_path.remove(Finder)
+            os.kill(os.getpid(), signal.{})
+
+
+sys.meta_path.insert(0, Finder)
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_before_the_training_begins(number, tiny_config, run, tmp_path):
+    (tmp_path / 'sitecustomize.py').write_text(EARLY.format(number.name))
+    result = run('train.py', tiny_config, '--work-dir', tmp_path / 'run', PYTHONPATH=str(tmp_path))
+    assert result.returncode == 75
+    assert result.stderr.endswith(
+        'train.py: interrupted; --resume goes on from the last checkpoint, if there is one\n'
+    )
+    assert 'Traceback' not in result.stderr and not [*tmp_path.glob('run/*.pth')]
+
+
 SLOW_DISK = """
 import os, time
 
