@@ -1,5 +1,6 @@
 """The errors that the tools show without a traceback, and how they show them."""
 
+import atexit
 import errno
 import re
 import signal
@@ -40,13 +41,17 @@ SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasa
 
 
 def heed_signals() -> None:
-    """Have :data:`SIGNALS` end the process as Ctrl-C does, but with the exit code of `Interrupted`."""
+    """Have :data:`SIGNALS` end the process as Ctrl-C does, but with the exit code of `Interrupted`.
+
+    While it ends they change nothing: a launcher ends all processes when the first has ended.
+    """
 
     def interrupt(number: int, frame) -> None:
         raise KeyboardInterrupt(Interrupted.code)
 
     for number in SIGNALS:
         signal.signal(number, interrupt)
+        atexit.register(signal.signal, number, signal.SIG_IGN)
 
 
 def command(tool: str) -> str:
@@ -87,9 +92,15 @@ KNOWN = {
     r'(CUDA|.*) out of memory': '{0} out of memory: a smaller train_dataloader.batch_size, --amp, or '
     'model.backbone.with_cp=True needs less, and without a training a smaller test_dataloader.batch_size or '
     '--half; nvidia-smi shows who else is on a GPU',
-    r'.*(Timed out waiting|Connection closed by peer|Connection reset by peer|operation timeout|'
-    r'Application timeout)': 'another process of this training has ended or does not answer ({0}); what it '
-    'printed says why. To wait longer: --cfg-options env_cfg.dist_cfg.timeout=SECONDS',
+    r'.*(Timed out waiting|timed out after|Connection closed by peer|Connection reset by peer|'
+    r'operation timeout|Application timeout)': (
+        'another process of this training has ended or does not answer ({0}); what it printed says why. '
+        'To wait longer: --cfg-options env_cfg.dist_cfg.timeout=SECONDS'
+    ),
+    r'.*failed to listen on any local network address. port: (\d+)': (
+        'port {0}, where the processes were to meet, is taken, mostly by another training on this machine: '
+        'MASTER_PORT gives this one another (PORT of tools/dist_train.sh)'
+    ),
     r'(cuDNN error: \w+|CUDA error: CUBLAS_STATUS_(?:ALLOC_FAILED|NOT_INITIALIZED)|'
     r'(?:GET was u|FIND was u|U)nable to find [^\n]*)': '{0}: mostly for lack of memory on the GPU, where a '
     'smaller batch_size needs less and nvidia-smi shows who else is; else LD_LIBRARY_PATH has another '

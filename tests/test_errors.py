@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import GPU
 from torch import nn
+from torch.distributed import DistNetworkError
 
 from res2net_mm.errors import UserError, explain, run_tool
 from res2net_mm.files import replacing
@@ -29,6 +30,17 @@ MIXED = 'Expected all tensors to be on the same device'
         ),
         (RuntimeError(CUDA.format('out of memory')), 'out of memory: a smaller'),
         (RuntimeError('[x.cc:1] Connection closed by peer [::1]:7'), 'dist_cfg.timeout=SECONDS'),
+        (
+            RuntimeError('The client socket has timed out after 8000ms while'),
+            'does not answer (timed out after)',
+        ),
+        (
+            DistNetworkError(
+                'The server socket has failed to listen on any local network address. port: 29500, useIpv6: '
+                'false, code: -98, name: EADDRINUSE, message: address already in use'
+            ),
+            'port 29500, where the processes were to meet, is taken',
+        ),
         (OSError(28, 'No space left on device', 'x.log'), 'No space left on device: x.log'),
         (RuntimeError('cuDNN error: CUDNN_STATUS_NOT_INITIALIZED'), 'NOT_INITIALIZED: mostly'),
         (RuntimeError('GET was unable to find an engine to execute this computation'), 'a smaller batch'),

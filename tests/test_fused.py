@@ -790,3 +790,9 @@ def test_convolutions_are_folded_on_devices_without_float64():
         fused = FusedConv2d(conv, norm)
         assert fused.weight.device.type == 'meta'
         torch.testing.assert_close(fused(NoFloat64(x)).on_cpu, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_network_without_data():
+    with torch.device('meta'):
+        network, x = Res2Net(depth=(1, 1, 1, 1)), torch.empty(1, 3, 64, 64)
+    assert [tuple(out.shape) for out in fuse(network)(x)] == [tuple(out.shape) for out in network.eval()(x)]

@@ -18,6 +18,7 @@ from ..files import replacing
 from .integrity import CheckpointError, hash_in_name, sha256, write_sha256
 
 SCHEME = 'res2net://'
+LOCAL_RANKS = ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')
 LAST = 'last_checkpoint'  # mmengine's file in a work directory, which names a checkpoint
 TIMEOUT = 60  # seconds without a byte, after which a server is given up
 RELEASE_URL = 'https://shanghuagao.oss-cn-beijing.aliyuncs.com/res2net/'
@@ -96,8 +97,7 @@ def address_name(address: str) -> Path:
 
 def local_rank() -> int:
     """This process's number on its node, also before the process group is formed."""
-    names = ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')
-    return int(next(filter(None, map(os.environ.get, names)), 0))
+    return int(next(filter(None, map(os.environ.get, LOCAL_RANKS)), 0))
 
 
 def _download(url: str, name: str, expected: str | None) -> Path:

@@ -1,8 +1,6 @@
 """What options of ``tools/train.py`` and ``tools/test.py`` change in a config."""
 
 import os
-import re
-from contextlib import nullcontext
 from functools import cache
 from glob import escape, glob
 from pathlib import Path
@@ -31,11 +29,21 @@ DRAWING = {
 }
 
 
-STARTED_BY = dict(
-    pytorch='torchrun, as tools/dist_train.sh does',
-    slurm='srun, as tools/slurm_train.sh does',
-    mpi='mpirun, with MASTER_ADDR set',
-)
+# What starts the processes of a launcher, and what it tells them.
+LAUNCHERS = {
+    'pytorch': (
+        'torchrun, as tools/dist_train.sh does',
+        ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    ),
+    'slurm': (
+        'srun, as tools/slurm_train.sh does',
+        ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    ),
+    'mpi': (
+        'mpirun, with MASTER_ADDR set',
+        ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE', 'MASTER_ADDR'),
+    ),
+}
 
 
 def join_processes(cfg: Config) -> None:
@@ -44,29 +52,27 @@ def join_processes(cfg: Config) -> None:
     Raises:
         UserError: If the launcher didn't start this process.
     """
-    if get_device() == 'cpu':
-        use_gloo(cfg)
+    start, variables = LAUNCHERS[cfg.launcher]
+    if missing := [name for name in variables if name not in os.environ]:
+        raise UserError(f'--launcher {cfg.launcher}: {", ".join(missing)} not set; start it by {start}')
     env = cfg.get('env_cfg') or {}
-    set_multi_processing(**(env.get('mp_cfg') or {}), distributed=True)  # else mmengine warns of 'spawn'
-    if job := os.environ.get('SLURM_JOB_ID'):  # mmengine's one port is too few for two jobs of a node
+    group = dict(env.get('dist_cfg') or {})
+    if cfg.launcher != 'slurm':
+        group.pop('port', None)  # which mmengine takes for Slurm alone
+    elif job := os.environ.get('SLURM_JOB_ID'):  # mmengine's one port is too few for two jobs of a node
         port = 20000 + (int(job) * 16 + int(os.environ.get('SLURM_STEP_ID', 0))) % 10000
         os.environ.setdefault('MASTER_PORT', str(port))
-    # mmengine's function takes a GPU before it joins the others.
-    with patch('torch.cuda.set_device') if get_device() == 'cpu' else nullcontext():
-        try:
-            init_dist(cfg.launcher, **(env.get('dist_cfg') or {}))
-        except KeyError as error:
-            variable = re.search('[A-Z_]{3,}', str(error))[0]
-            raise UserError(
-                f'--launcher {cfg.launcher}: {variable} is not set; start it by {STARTED_BY[cfg.launcher]}'
-            ) from None
+    set_multi_processing(**(env.get('mp_cfg') or {}), distributed=True)  # else mmengine warns of 'spawn'
+    if get_device() == 'cpu':
+        with patch('torch.cuda.set_device'):  # mmengine takes a GPU before it joins the others
+            init_dist(cfg.launcher, **{**group, 'backend': 'gloo'})
+    else:
+        init_dist(cfg.launcher, **group)
     os.environ['LOCAL_RANK'] = str(local_rank())  # for the Runner; under MPI mmengine leaves it out
 
 
-def use_gloo(cfg: Config) -> None:
+def use_cpus(cfg: Config) -> None:
     """Have several processes train together on CPUs."""
-    env = cfg.get('env_cfg') or {}
-    cfg.env_cfg = {**env, 'dist_cfg': {**(env.get('dist_cfg') or {}), 'backend': 'gloo'}}
     wrapper = dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,

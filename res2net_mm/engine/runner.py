@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from torch import distributed
 
 from .. import checks, preflight
-from ..checkpoints import fetch, last_checkpoint, local_rank, read_training, safe_loading
+from ..checkpoints import LOCAL_RANKS, fetch, last_checkpoint, local_rank, read_training, safe_loading
 from ..checks.start import doubts
 from ..config import load_config
 from ..errors import UserError, explain
@@ -42,6 +43,8 @@ def main(
     number = arguments.pop('local_rank')
     if number is not None:
         os.environ.setdefault('LOCAL_RANK', str(number))
+    if launcher == 'none':
+        leave_others()
     # faster-coco-eval logs the table that pycocotools prints.
     coco = logging.getLogger('faster_coco_eval')
     coco.setLevel(logging.INFO)
@@ -99,8 +102,8 @@ def prepare(config: str, work_dir: str | None, launcher: str, cfg_options: dict 
         raise UserError(f'log_level={level!r}: it is one of DEBUG, INFO, WARNING, ERROR')
     if options.avoid_mps() and local_rank() == 0:
         print("Apple's GPU is not used, as mmengine's detections don't know it: this runs on the CPU.")
-    if launcher != 'none':
-        options.join_processes(cfg)
+    if launcher != 'none' and get_device() == 'cpu':
+        options.use_cpus(cfg)
     return cfg
 
 
@@ -137,6 +140,8 @@ def train(
     saved = sorted(checkpoints_of(cfg).glob('*.pth'))
     cfg.resume = bool(checkpoint or resume and saved)
     preflight.check(cfg, 'train', checkpoint, keys=not no_check)
+    if cfg.launcher != 'none':
+        options.join_processes(cfg)
     if not resume and saved:
         raise UserError(
             f'{saved[-1]} is of an earlier training: --resume goes on with it, --work-dir starts another one '
@@ -202,10 +207,22 @@ def checkpoints_of(cfg: Config) -> Path:
     return Path(folder, Path(cfg.work_dir).name).absolute() if folder else Path(cfg.work_dir).absolute()
 
 
+RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+
+
 def first_process() -> bool:
     """Whether this is the first of all processes, also before they know of each other."""
-    ranks = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
-    return all(os.environ.get(name) in (None, '', '0') for name in ranks)
+    return all(os.environ.get(name) in (None, '', '0') for name in RANKS)
+
+
+def leave_others() -> None:
+    """Forget of what number a process is: without a launcher each is on its own."""
+    sizes = dict(pytorch='WORLD_SIZE', slurm='SLURM_STEP_NUM_TASKS', mpi='OMPI_COMM_WORLD_SIZE')
+    for launcher, size in sizes.items():
+        if (number := os.environ.get(size, '1')) != '1':
+            print(f'{number} of these run, each by itself: --launcher {launcher} joins them', file=sys.stderr)
+    for name in (*RANKS, *LOCAL_RANKS):
+        os.environ.pop(name, None)
 
 
 def test(
@@ -237,6 +254,8 @@ def test(
     if show_dir:
         options.draw(cfg, show_dir)
     preflight.check(cfg, 'test', checkpoint, keys=not no_check)
+    if cfg.launcher != 'none':
+        options.join_processes(cfg)
     if not no_check:
         checks.check(cfg, 'test', check_all)
     if out:

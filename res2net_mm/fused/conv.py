@@ -66,7 +66,10 @@ def can_fold(conv: nn.Module, norm: nn.Module) -> bool:
 
 
 def _double(x: Tensor) -> Tensor:
-    return x.to('cpu', torch.float64)  # which MPS hasn't
+    try:
+        return x.double()
+    except TypeError:  # of Apple's GPU, which has no float64
+        return x.cpu().double()
 
 
 class FusedConv2d(nn.Module):

@@ -17,9 +17,7 @@ from res2net_mm.errors import UserError
 def test_several_processes_on_cpus_have_no_sync_bn():
     norm = dict(type='SyncBN', requires_grad=True)
     cfg = Config(dict(model=dict(backbone=dict(norm_cfg=norm), heads=[dict(norm_cfg=norm)]), sync_bn='torch'))
-    cfg.env_cfg = dict(dist_cfg=dict(backend='nccl', timeout=60))
-    options.use_gloo(cfg)
-    assert cfg.env_cfg.dist_cfg == dict(backend='gloo', timeout=60)
+    options.use_cpus(cfg)
     assert cfg.model.backbone.norm_cfg == cfg.model.heads[0].norm_cfg == dict(type='BN', requires_grad=True)
     assert cfg.sync_bn is None and cfg.model_wrapper_cfg.device_ids is None
 
@@ -31,34 +29,41 @@ LAUNCHED = dict(
 )
 
 
-@pytest.mark.parametrize('launcher', LAUNCHED)
-def test_processes_of_all_launchers_are_joined_on_cpus(launcher, monkeypatch):
-    monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
-    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):  # mmengine sets them
+@pytest.fixture
+def alone(monkeypatch):
+    """No launcher's variables, and none that the test leaves."""
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT', 'SLURM_JOB_ID'):
         monkeypatch.setenv(name, '')
         monkeypatch.delenv(name)
-    cfg = Config(dict(model={}, launcher=launcher, env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=60))))
-    with pytest.raises(UserError, match=f'--launcher {launcher}: [A-Z_]+ is not set; start it by [a-z]+run'):
-        options.join_processes(cfg)
-    for name, value in dict(LAUNCHED[launcher], MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port()).items():
+
+
+@pytest.mark.parametrize('launcher', LAUNCHED)
+def test_processes_of_all_launchers_are_joined_on_cpus(launcher, alone, monkeypatch):
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
+    group = dict(backend='nccl', timeout=60, **({} if launcher == 'slurm' else dict(port=1)))
+    cfg = Config(dict(model={}, launcher=launcher, env_cfg=dict(dist_cfg=group)))
+    for name, value in LAUNCHED[launcher].items():
+        text = f'--launcher {launcher}: .*{name}.* not set; start it by [a-z]+run'
+        with pytest.raises(UserError, match=text):
+            options.join_processes(cfg)
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv('MASTER_ADDR', '127.0.0.1')
+    monkeypatch.setenv('MASTER_PORT', free_port())
     options.join_processes(cfg)
     try:
         assert torch.distributed.get_backend() == 'gloo' and torch.distributed.get_world_size() == 1
+        assert cfg.env_cfg.dist_cfg == group  # what is written down is for GPUs, too
     finally:
         torch.distributed.destroy_process_group()
 
 
-def test_jobs_of_slurm_that_share_a_node_meet_at_ports_of_their_own(monkeypatch):
+def test_jobs_of_slurm_that_share_a_node_meet_at_ports_of_their_own(alone, monkeypatch):
     def port(**variables):
         with monkeypatch.context() as context:
-            context.setenv('MASTER_PORT', '')
-            context.delenv('MASTER_PORT')
-            context.setenv('LOCAL_RANK', '0')
-            for name, value in variables.items():
+            for name, value in {**LAUNCHED['slurm'], **variables}.items():
                 context.setenv(name, value)
             options.join_processes(Config(dict(model={}, launcher='slurm')))
-            return os.environ['MASTER_PORT']
+            return os.environ.pop('MASTER_PORT')
 
     monkeypatch.setattr(options, 'init_dist', lambda *_, **__: None)
     jobs = [dict(SLURM_JOB_ID=job, SLURM_STEP_ID=step) for job in ('4711', '4712') for step in '01']

@@ -228,7 +228,7 @@ def test_an_interruption_that_a_formatter_swallowed_is_one(monkeypatch):
         raise SyntaxError('x')
 
     def train(run):
-        tools.main(run, 'x.py', None, 'none', None, local_rank=None)
+        tools.main(run, 'x.py', None, 'pytorch', None, local_rank=None)
 
     monkeypatch.setattr(tools, 'prepare', lambda *_: None)
     monkeypatch.setattr(logging.getLogger('faster_coco_eval'), 'handlers', [])
@@ -256,6 +256,21 @@ def test_what_several_processes_meet_is_shown_once(message, tmp_path, monkeypatc
                 tools.main(fail, 'x.py', None, 'none', None, local_rank=None)
     finally:
         torch.distributed.destroy_process_group()
+
+
+def test_without_a_launcher_each_process_is_on_its_own(monkeypatch, capsys):
+    def number(cfg, **_):
+        print(tools.first_process(), tools.local_rank())
+
+    monkeypatch.setattr(tools, 'prepare', lambda *_: None)
+    monkeypatch.setattr(logging.getLogger('faster_coco_eval'), 'handlers', [])
+    for name in ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_STEP_NUM_TASKS'):
+        monkeypatch.setenv(name, '2')
+    tools.main(number, 'x.py', None, 'slurm', None, local_rank=None)
+    assert capsys.readouterr() == ('False 2\n', '')
+    tools.main(number, 'x.py', None, 'none', None, local_rank=None)
+    said = '2 of these run, each by itself: --launcher slurm joins them\n'
+    assert capsys.readouterr() == ('True 0\n', said)
 
 
 def test_the_last_checkpoint_of_a_moved_folder(tmp_path):

@@ -169,7 +169,9 @@ def test_sigterm_to_one_of_two_processes_saves_for_both(whole, start, tmp_path, 
     wait_for(cut, 'Saving checkpoint at 1 epochs')
     other = children(cut)[1]
     os.kill(other, signal.SIGTERM)
+    end = time.monotonic() + 60
     while is_running(other):
+        assert time.monotonic() < end
         time.sleep(0.02)
     assert (tmp_path / 'run' / 'interrupted.pth').exists()  # it waited for the first, which saves
     assert cut.wait(60) != 0
