@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import OrderedDict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import own_folders
 import pytest
@@ -113,10 +114,14 @@ def find_tool(words: list[str]) -> tuple[Path, list[str]] | None:
     if not words[0].startswith('tools/'):
         return None
     script, *arguments = words
-    if script.endswith('.sh'):  # what it would have PyTorch's launcher run
-        environment = {**os.environ, 'PYTHON': 'echo'}
-        printed = subprocess.check_output(['bash', script, *arguments], cwd=ROOT, env=environment, text=True)
-        launched = re.fullmatch(r'-m torch.distributed.run .*?(tools/\w+\.py) (.*)\n', printed)
+    if script.endswith('.sh'):  # what it would have a launcher run
+        with TemporaryDirectory() as folder:
+            Path(folder, 'srun').symlink_to(shutil.which('echo'))
+            environment = {**os.environ, 'PYTHON': 'echo', 'PATH': f'{folder}:{os.environ["PATH"]}'}
+            printed = subprocess.check_output(
+                ['bash', script, *arguments], cwd=ROOT, env=environment, text=True
+            )
+        launched = re.fullmatch(r'.*?(tools/\w+\.py) (.*)\n', printed)
         script, arguments = launched.groups()
         arguments = arguments.split()
     return ROOT / script, arguments
