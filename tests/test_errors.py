@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import torch
+from forks import run_program
 from helpers import GPU
 from torch import nn
 from torch.distributed import DistNetworkError
@@ -161,3 +162,23 @@ def test_a_tool_shows_what_is_known_and_nothing_else(monkeypatch, capsys):
     assert shown[1].startswith('predict.py: error: CUDA out of memory: a smaller ') and len(shown) == 2
     with pytest.raises(RuntimeError, match='shapes'):
         run_tool(fail(RuntimeError('shapes cannot be multiplied')))
+
+
+ENDS = """
+import atexit, os, signal
+from res2net_mm.errors import Interrupted, heed_signals, run_tool
+
+atexit.register(os.kill, os.getpid(), signal.SIGTERM)  # as srun sends it to those that haven't ended
+
+
+def main():
+    heed_signals()
+    raise Interrupted('saved')
+
+
+run_tool(main)
+"""
+
+
+def test_a_signal_while_a_process_ends_leaves_the_exit_code():
+    assert run_program(ENDS).returncode == 75

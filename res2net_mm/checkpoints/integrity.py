@@ -66,10 +66,8 @@ def check_file(path: str | os.PathLike, required: bool = False) -> None:
     try:
         expected, source = hash_in_name(path.name), 'its name'
         if sidecar.exists():
-            expected, source = (
-                (sidecar.read_text('utf-8', errors='replace').split() or [''])[0].lower(),
-                str(sidecar),
-            )
+            words = sidecar.read_text('utf-8', errors='replace').split()
+            expected, source = (words or [''])[0].lower(), str(sidecar)
             if not re.fullmatch('[0-9a-f]{64}', expected):
                 raise CheckpointError(
                     f'{sidecar} holds no SHA-256; if {path.name} is whole, delete {sidecar}'

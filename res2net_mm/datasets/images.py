@@ -142,9 +142,8 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
                 if self.bad_images == 'stop' and not self.ignore_empty:
                     raise
                 if self.skipped_file:
-                    with open(
-                        self.skipped_file, 'a', encoding='utf-8'
-                    ) as file:  # one write a line: not mixed
+                    # One write a line: workers don't mix theirs.
+                    with open(self.skipped_file, 'a', encoding='utf-8') as file:
                         file.write(' '.join(str(error).split()) + '\n')
                 return None
         if self.to_float32:

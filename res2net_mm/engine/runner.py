@@ -140,13 +140,13 @@ def train(
     saved = sorted(checkpoints_of(cfg).glob('*.pth'))
     cfg.resume = bool(checkpoint or resume and saved)
     preflight.check(cfg, 'train', checkpoint, keys=not no_check)
-    if cfg.launcher != 'none':
-        options.join_processes(cfg)
     if not resume and saved:
         raise UserError(
             f'{saved[-1]} is of an earlier training: --resume goes on with it, --work-dir starts another one '
             'elsewhere, and deleting the folder gives it up'
         )
+    if cfg.launcher != 'none':
+        options.join_processes(cfg)
     if not no_check:
         checks.check(cfg, 'train', check_all)
     held = lock(cfg.work_dir) if first_process() else None  # noqa: F841 - until the process ends
